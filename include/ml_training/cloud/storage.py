@@ -1,0 +1,247 @@
+"""One door to the bucket, and the same door to a folder with the bucket's layout.
+
+    write_json(join("s3://adbreak", "models", "base-general", "card.json"), {"f1": 0.93})
+    with local_copy("s3://adbreak/recordings/one/2026-01-05/a.ts") as path: ...
+
+An address is ``s3://bucket/key`` or a path. Writes to a path go beside the file and are renamed; S3 does the same by
+itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; ``O_EXCL`` through a hard link).
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_training.config.settings import read_settings
+from ml_training.utils.errors import ObjectExists, ObjectNotFound, StorageError
+
+MISSING_CODES = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+
+
+class StoredObject(NamedTuple):
+    """One object of a listing. ``version`` changes when the content does (ETag, or size and time of a file)."""
+
+    uri: str
+    size_bytes: int
+    modified: datetime
+    version: str
+
+
+def is_s3(uri: str) -> bool:
+    """Tell whether ``uri`` names an object in a bucket."""
+    return uri.startswith("s3://")
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append path parts to an address."""
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def read_bytes(uri: str) -> bytes:
+    """Return the whole object. Raises ObjectNotFound."""
+    if not is_s3(uri):
+        try:
+            return Path(uri).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise ObjectNotFound(f"there is no file {uri}", uri=uri) from error
+    bucket, key = _split(uri)
+    with _s3_errors(uri):
+        return bytes(_client().get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def read_json(uri: str) -> Any:
+    """Return the object parsed as JSON. Raises ObjectNotFound, and StorageError when it is not JSON."""
+    data = read_bytes(uri)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise StorageError(f"{uri} should be JSON, but: {error}", uri=uri) from error
+
+
+def write_bytes(uri: str, data: bytes, *, if_absent: bool = False) -> None:
+    """Write the whole object; with ``if_absent`` raise ObjectExists rather than overwrite."""
+    if not is_s3(uri):
+        return _write_file(Path(uri), data, if_absent=if_absent)
+    bucket, key = _split(uri)
+    condition = {"IfNoneMatch": "*"} if if_absent else {}
+    with _s3_errors(uri):
+        _client().put_object(Bucket=bucket, Key=key, Body=data, **condition)
+    return None
+
+
+def write_json(uri: str, value: Any, *, if_absent: bool = False) -> None:
+    """Write ``value`` as JSON with sorted keys."""
+    write_bytes(uri, json.dumps(value, sort_keys=True, indent=1).encode(), if_absent=if_absent)
+
+
+def exists(uri: str) -> bool:
+    """Tell whether an object (not a folder) is stored at ``uri``."""
+    if not is_s3(uri):
+        return Path(uri).is_file()
+    return _head(uri) is not None
+
+
+def stat(uri: str) -> StoredObject:
+    """Return size, time and version of one object. Raises ObjectNotFound."""
+    if not is_s3(uri):
+        path = Path(uri)
+        if not path.is_file():
+            raise ObjectNotFound(f"there is no file {uri}", uri=uri)
+        return _describe_file(path)
+    head = _head(uri)
+    if head is None:
+        raise ObjectNotFound(f"there is no object {uri}", uri=uri)
+    return StoredObject(uri, head["ContentLength"], head["LastModified"], head["ETag"].strip('"'))
+
+
+def list_objects(prefix: str) -> Iterator[StoredObject]:
+    """Yield every object below ``prefix`` (a folder, or the start of keys), in order of address; none is no error."""
+    if not is_s3(prefix):
+        folder = Path(prefix)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.startswith(".part-"):
+                yield _describe_file(path)
+        return
+    bucket, key = _split(prefix, key_required=False)
+    with _s3_errors(prefix):
+        for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+            for item in page.get("Contents", []):
+                yield StoredObject(
+                    f"s3://{bucket}/{item['Key']}", item["Size"], item["LastModified"], item["ETag"].strip('"')
+                )
+
+
+def delete(uri: str) -> None:
+    """Remove one object; one that is not there is no error."""
+    if not is_s3(uri):
+        Path(uri).unlink(missing_ok=True)
+        return
+    bucket, key = _split(uri)
+    with _s3_errors(uri):
+        _client().delete_object(Bucket=bucket, Key=key)
+
+
+def download(uri: str, path: Path) -> Path:
+    """Copy an object to ``path``, through a partial file beside it. Raises ObjectNotFound."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{os.getpid()}-{threading.get_ident()}-{path.name}")
+    try:
+        if is_s3(uri):
+            bucket, key = _split(uri)
+            with _s3_errors(uri):
+                _client().download_file(bucket, key, str(part))
+        else:
+            try:
+                shutil.copyfile(uri, part)
+            except FileNotFoundError as error:
+                raise ObjectNotFound(f"there is no file {uri}", uri=uri) from error
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def upload(path: Path, uri: str) -> None:
+    """Copy a file to ``uri``."""
+    if not is_s3(uri):
+        download(str(path), Path(uri))
+        return
+    bucket, key = _split(uri)
+    with _s3_errors(uri):
+        _client().upload_file(str(path), bucket, key)
+
+
+@contextmanager
+def local_copy(uri: str) -> Iterator[Path]:
+    """Give a path to read ``uri`` from: the file itself, or a temporary download of an object."""
+    if not is_s3(uri):
+        if not Path(uri).is_file():
+            raise ObjectNotFound(f"there is no file {uri}", uri=uri)
+        yield Path(uri)
+        return
+    work_dir = read_settings().work_dir
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work_dir, prefix="download-") as folder:
+        yield download(uri, Path(folder) / uri.rsplit("/", 1)[1])
+
+
+def cached_copy(uri: str) -> Path:
+    """Give a path to an **immutable** object: downloaded once into the work folder, found there afterwards."""
+    if not is_s3(uri):
+        if not Path(uri).is_file():
+            raise ObjectNotFound(f"there is no file {uri}", uri=uri)
+        return Path(uri)
+    path = read_settings().work_dir / "objects" / uri.removeprefix("s3://")
+    return path if path.is_file() else download(uri, path)
+
+
+@lru_cache(maxsize=1)
+def _client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 5})
+    return boto3.client("s3", config=config)
+
+
+def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not bucket or (key_required and not key):
+        raise StorageError(f"expected s3://bucket/key, received {uri!r}", uri=uri)
+    return bucket, key
+
+
+def _head(uri: str) -> dict[str, Any] | None:
+    bucket, key = _split(uri)
+    try:
+        with _s3_errors(uri):
+            return dict(_client().head_object(Bucket=bucket, Key=key))
+    except ObjectNotFound:
+        return None
+
+
+@contextmanager
+def _s3_errors(uri: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in MISSING_CODES:
+            raise ObjectNotFound(f"there is no object {uri}", uri=uri) from error
+        if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
+            raise ObjectExists(f"{uri} is there already", uri=uri) from error
+        raise StorageError(f"S3 refused {uri}: {error}", uri=uri) from error
+    except BotoCoreError as error:
+        raise StorageError(f"S3 cannot be used for {uri}: {error}", uri=uri) from error
+
+
+def _write_file(path: Path, data: bytes, *, if_absent: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        if if_absent:
+            try:
+                os.link(part, path)
+            except FileExistsError as error:
+                raise ObjectExists(f"{path} is there already", uri=str(path)) from error
+        else:
+            os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def _describe_file(path: Path) -> StoredObject:
+    facts = path.stat()
+    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+    return StoredObject(str(path), facts.st_size, modified, f"{facts.st_size}-{facts.st_mtime_ns}")

@@ -1,0 +1,123 @@
+"""The typed form of a training config: what a YAML file in ``include/configs`` may say.
+
+Every field has a unit in its name or its comment. Unknown keys are refused by ``config.loading`` with the nearest
+known name.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml_training.utils.records import Label
+
+
+class Section(BaseModel):
+    """A part of a config: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(Section):
+    """Which network, and what stands on it."""
+
+    architecture: Literal["efficientnet_lite0"] = "efficientnet_lite0"
+    pretrained: Literal["imagenet"] | None = "imagenet"
+    input_size: int = Field(224, ge=32, le=512)  # pixels, square
+    dense_units: int = Field(256, ge=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class DataSection(Section):
+    """Which frames make the dataset version, and how it is split."""
+
+    frames_per_second: float = Field(1.0, gt=0, le=60)
+    label_classes: dict[Label, Literal["ad", "content", "ignore"]] = {
+        "ad": "ad",
+        "content": "content",
+        "promo": "ignore",
+        "ident": "ignore",
+        "sponsor": "ignore",
+        "teleshopping": "ignore",
+    }
+    genres: list[str] | None = None  # None: all
+    channels: list[str] | None = None  # None: all
+    split_shares: dict[Literal["train", "validation", "test"], float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
+    split_salt: str = "adbreak-1"
+    hold_out_channels: bool = True  # whole channels go to one split, where there are enough of them
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = sum(self.split_shares.values())
+        if len(self.split_shares) != 3 or abs(total - 1) > 1e-6:
+            raise ValueError(f"split_shares must give train, validation and test and sum to 1, received {total:g}")
+        return self
+
+
+class HeadStage(Section):
+    """Training of the head on features computed once."""
+
+    epochs: int = Field(30, ge=0)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+
+
+class UpperStage(Section):
+    """Training of the upper blocks on the activations below them, computed once."""
+
+    from_block: int = Field(6, ge=1, le=7)  # the first stage of the trunk that learns
+    epochs: int = Field(4, ge=0)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(3e-4, gt=0)
+
+
+class QuantizationSection(Section):
+    """Quantization-aware training."""
+
+    calibration_batches: int = Field(16, ge=1)
+    range_decay: float = Field(0.8, gt=0, lt=1)
+    epochs: int = Field(1, ge=0)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(2e-5, gt=0)
+    maximum_samples: int | None = Field(None, ge=1)  # per epoch; None: all
+
+
+class TrainingSection(Section):
+    """How the weights are found."""
+
+    seed: int = 1
+    augmented_copies: int = Field(1, ge=0)  # augmented variants of each training frame, beside the frame itself
+    label_smoothing: float = Field(0.02, ge=0, lt=0.5)
+    weight_decay: float = Field(1e-4, ge=0)
+    head: HeadStage = HeadStage()
+    upper: UpperStage = UpperStage()
+    quantization: QuantizationSection = QuantizationSection()
+
+
+class GatesSection(Section):
+    """Bounds that the int8 file has to keep; the figures of the design are the defaults."""
+
+    precision: float = 0.95
+    recall: float = 0.90
+    f1: float = 0.92
+    int8_f1_loss: float = 0.007
+    slice_f1_loss: float = 0.02
+    slice_recordings: int = 10  # a slice of fewer recordings never blocks
+    size_bytes: int = 5_000_000
+    latency_p95_ms: float = 50.0
+    latency_board: str = "Raspberry Pi 5"
+
+
+class TrainingConfig(Section):
+    """One family of models, from its data to its gates."""
+
+    model_type: Literal["base", "sports", "show-specific", "network"]
+    variant: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    training: TrainingSection = TrainingSection()
+    gates: GatesSection = GatesSection()
+
+    @property
+    def model_name(self) -> str:
+        """The registered model's name, such as ``base-general``."""
+        return f"{self.model_type}-{self.variant}"

@@ -1,0 +1,55 @@
+"""The environment, read in one place.
+
+    settings = read_settings()
+    settings.data_dir        # 's3://adbreak', or a folder with the same layout
+
+| variable | meaning | default |
+| --- | --- | --- |
+| ADBREAK_DATA_DIR | bucket (``s3://name``) or folder that holds recordings, frames, datasets, models | ``data`` |
+| ADBREAK_WORK_DIR | folder for downloads, caches and half-done work; may be deleted | ``~/.cache/adbreak`` |
+| ADBREAK_CONFIG_DIR | folder with the YAML configs | ``include/configs`` |
+| AWS_ENDPOINT_URL | another S3 API than Amazon's | none |
+| MLFLOW_TRACKING_URI | the MLflow server | none: nothing is tracked |
+| ADBREAK_ALERTS_FILE | file that alerts are appended to, as JSON lines | none: only logged |
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """What the environment says; see the table above."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: str = "data"
+    work_dir: Path = Path.home() / ".cache" / "adbreak"
+    config_dir: Path = Path(__file__).resolve().parents[2] / "configs"
+    aws_endpoint_url: str | None = None
+    mlflow_tracking_uri: str | None = None
+    alerts_file: Path | None = None
+
+
+VARIABLES = {
+    "data_dir": "ADBREAK_DATA_DIR",
+    "work_dir": "ADBREAK_WORK_DIR",
+    "config_dir": "ADBREAK_CONFIG_DIR",
+    "aws_endpoint_url": "AWS_ENDPOINT_URL",
+    "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+    "alerts_file": "ADBREAK_ALERTS_FILE",
+}
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings that ``environment`` (default: the process's) gives; empty variables count as absent."""
+    source = os.environ if environment is None else environment
+    return Settings(**{name: source[key] for name, key in VARIABLES.items() if source.get(key)})  # type: ignore[arg-type]
+
+
+def device_credentials(name: str, environment: Mapping[str, str] | None = None) -> str | None:
+    """Return the JSON that describes device ``name`` (``ADBREAK_DEVICE_<NAME>``), as Airflow's connection gives it."""
+    source = os.environ if environment is None else environment
+    return source.get("ADBREAK_DEVICE_" + name.upper().replace("-", "_"))

@@ -1,0 +1,94 @@
+"""The errors that a person can mend, in one tree.
+
+    AdbreakError                 exit 1: the work failed
+    ├── UsageError               exit 2: the command was called wrongly
+    │   └── ConfigError          a configuration file or an environment variable is wrong
+    ├── StorageError             the bucket or the disk refused
+    │   ├── ObjectNotFound
+    │   └── ObjectExists         a conditional write met an object that is already there
+    ├── DataError                what was read is not what it should be
+    │   ├── RecordingUnreadable
+    │   ├── LabelsInvalid
+    │   ├── DatasetUnusable
+    │   └── ValidationFailed
+    ├── ModelError               a model file, its card or its weights do not fit
+    ├── DeviceError              a device cannot be reached or answers nonsense
+    └── RegistryError            a model version or an alias is not there
+
+Every message says what was expected, what came, and what to do. The facts travel as attributes:
+
+    raise RecordingUnreadable("no video stream in a.ts: expected ...", uri="s3://...", tool_output="...")
+"""
+
+from typing import Any
+
+
+class AdbreakError(Exception):
+    """Base of all errors that end a command with a message instead of a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+
+    def __getattr__(self, name: str) -> Any:
+        facts = self.__dict__.get("facts", {})
+        if name in facts:
+            return facts[name]
+        raise AttributeError(name)
+
+
+class UsageError(AdbreakError):
+    """The command was called wrongly."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file or an environment variable is wrong."""
+
+
+class StorageError(AdbreakError):
+    """The bucket or the disk refused."""
+
+
+class ObjectNotFound(StorageError):
+    """Nothing is stored at this address."""
+
+
+class ObjectExists(StorageError):
+    """A conditional write met an object that is already there."""
+
+
+class DataError(AdbreakError):
+    """What was read is not what it should be."""
+
+
+class RecordingUnreadable(DataError):
+    """A recording yields no frames."""
+
+
+class LabelsInvalid(DataError):
+    """Labels contradict themselves or the recording that they name."""
+
+
+class DatasetUnusable(DataError):
+    """A dataset version cannot train or judge a model."""
+
+
+class ValidationFailed(DataError):
+    """An expectation of severity ``stop`` does not hold."""
+
+
+class ModelError(AdbreakError):
+    """A model file, its card or its weights do not fit."""
+
+
+class DeviceError(AdbreakError):
+    """A device cannot be reached or answers nonsense."""
+
+
+class RegistryError(AdbreakError):
+    """A model version or an alias is not there."""

@@ -1,0 +1,86 @@
+"""The records that cross a border between packages, processes or machines, each with one JSON form.
+
+    Segment(start_seconds=49.1, end_seconds=89.3, label="ad")
+    GateVerdict.model_validate_json(text).verdict      # 'pass', 'fail' or 'not_measured'
+
+Times are media times: seconds of presentation time, zero at the first decodable video frame.
+"""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LABELS = ("ad", "content", "promo", "ident", "sponsor", "teleshopping")
+SCORED_LABELS = ("ad", "content")
+Label = Literal["ad", "content", "promo", "ident", "sponsor", "teleshopping"]
+Verdict = Literal["pass", "fail", "not_measured"]
+Split = Literal["train", "validation", "test"]
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Segment(Record):
+    """A stretch of a recording with one label; ``end_seconds`` is excluded."""
+
+    start_seconds: float = Field(ge=0)
+    end_seconds: float
+    label: Label
+    creative: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.end_seconds > self.start_seconds:
+            raise ValueError(f"a segment must end after its start, received {self.start_seconds}..{self.end_seconds}")
+        return self
+
+
+class LabelEvent(Record):
+    """Somebody (or something) said that a stretch of a recording is an ad, or is not. Never changed, only added to."""
+
+    version: Literal[1] = 1
+    event_id: str
+    recording_id: str
+    start_seconds: float = Field(ge=0)
+    end_seconds: float
+    label: Label
+    creative: str | None = None
+    source: Literal["person", "model", "edl", "file", "generator"]
+    author: str
+    created_at: datetime
+
+
+class Sidecar(Record):
+    """What is known of a recording besides its bytes: ``<recording_id>.json`` next to it. Every field may be absent."""
+
+    channel: str | None = None
+    show: str | None = None
+    genre: str | None = None
+    sport: str | None = None
+    start_time: datetime | None = None
+
+
+class Interval(Record):
+    """A point estimate with its 95 % interval and the number of recordings behind it."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    recordings: int = 0
+
+
+class GateVerdict(Record):
+    """What one gate says of one model file. ``not_measured`` is never ``pass``."""
+
+    gate: str
+    verdict: Verdict
+    simulated: bool = False
+    blocking: bool = True
+    value: float | None = None
+    bound: float | None = None
+    unit: str = ""
+    reason: str
