@@ -1,0 +1,165 @@
+"""Retrains every family of models, measures the file that would ship, and offers what passes its gates.
+
+dataset version -> training -> evaluation -> conversion -> parity and size -> benchmark on each device -> gates ->
+registered -> challenger (asset)
+
+Runs by the clock and is never set off by a backfill. A model that its gates refuse is a result: the run is green, the
+log of `challenger` and an alert say REFUSED and why, nothing is promoted. A family that breaks does not stop the
+others; the run is red at its end. A dry run checks parameters, configs, devices and data, and trains nothing.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task, task_group
+from operators.ml_command import MlCommandOperator
+from workflow import night
+from workflow.shared import CHALLENGER, DAG_DEFAULTS, TASK_DEFAULTS
+
+AT_TWO_IN_THE_MORNING = "0 2 * * *"
+HOURS = {"execution_timeout": timedelta(hours=6), "pool": "gpu"}
+ONE_HOUR = {"execution_timeout": timedelta(hours=1)}
+REGISTRY = {"module": "ml_training.registry.client", "environment": "airflow"}
+DRY_RUN = "{{ params.dry_run }}"
+INT8_FOLDER = "{{ ti.xcom_pull(task_ids='training', map_indexes=ti.map_index)['run_uri'] }}/int8"
+
+PARAMS = {
+    "models": Param(
+        ["base_model"],
+        type="array",
+        items={"type": "string"},
+        minItems=1,
+        uniqueItems=True,
+        examples=["base_model", "sports_model", "show_specific", "network_model"],
+        title="Families of models",
+        description="Configs: names in include/configs, or paths. Each is trained and judged on its own.",
+    ),
+    "epochs": Param(
+        None, type=["null", "integer"], minimum=0, title="Epochs", description="Empty: what each config says."
+    ),
+    "seed": Param(1, type="integer", minimum=0, title="Seed", description="Same seed, data and code: same run."),
+    "devices": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string"},
+        title="Devices",
+        description="Names of devices to measure on. Empty: those of the variable adbreak_devices.",
+    ),
+    "overrides": Param(
+        {}, type="object", title="Overrides", description='Values over the configs: {"training.upper.epochs": 2}.'
+    ),
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Check everything, train nothing."),
+}
+
+
+@task_group(prefix_group_id=False)
+def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any, training_dir: str) -> None:
+    """One family, from its data to the report on its int8 file."""
+    shared = {"map_label": config, "map_index_template": "{{ task.map_label }}"}
+    data = {"config": config, "overrides": overrides}
+    dataset_version = MlCommandOperator(
+        task_id="dataset_version",
+        module="ml_training.data.dataset",
+        spec={"command": "build", **data, "dry_run": DRY_RUN},
+        **ONE_HOUR,
+        **shared,
+    )
+    training = MlCommandOperator(
+        task_id="training",
+        module="ml_training.training.train",
+        spec={
+            **data,
+            "dataset": dataset_version.output["dataset_id"],
+            "output_dir": training_dir,
+            "epochs": epochs,
+            "seed": seed,
+        },
+        skip_if=DRY_RUN,
+        **HOURS,
+        **shared,
+    )
+    model = training.output["model_uri"]
+    evaluation = MlCommandOperator(
+        task_id="evaluation", module="ml_training.training.evaluate", spec={"model": model}, **ONE_HOUR, **shared
+    )
+    conversion = MlCommandOperator(
+        task_id="conversion",
+        module="ml_training.conversion.to_tflite",
+        spec={"model": model, "output": INT8_FOLDER, "quantize": "int8"},
+        **HOURS,
+        **shared,
+    )
+    current_champion = MlCommandOperator(
+        task_id="current_champion",
+        spec={"command": "show", "name": model_name, "alias": "champion"},
+        **REGISTRY,
+        **shared,
+    )
+    parity_and_size = MlCommandOperator(
+        task_id="parity_and_size",
+        module="ml_training.conversion.test_tflite",
+        spec={
+            "model": conversion.output["model_uri"],
+            "parent": model,
+            "champion": current_champion.output["model_uri"],
+        },
+        **ONE_HOUR,
+        **shared,
+    )
+    training >> evaluation >> conversion >> current_champion >> parity_and_size
+
+
+@task_group(prefix_group_id=False)
+def judge(config: str, model_name: str, model: str, report: str, evaluation: str, benchmarks: Any, policy: str) -> None:
+    """One family's gates, and its entry in the registry."""
+    shared = {"map_label": config, "map_index_template": "{{ task.map_label }}"}
+    gates = MlCommandOperator(
+        task_id="gates",
+        module="ml_training.registry.gates",
+        spec={
+            "command": "judge",
+            "report": report,
+            "evaluation": evaluation,
+            "benchmarks": benchmarks,
+            "config": config,
+            "policy": policy,
+        },
+        **shared,
+    )
+    MlCommandOperator(
+        task_id="registered",
+        spec={"command": "upload", "model": model, "verdicts": gates.output["verdicts_uri"], "name": model_name},
+        **REGISTRY,
+        **shared,
+    )
+
+
+@dag(
+    schedule=AT_TWO_IN_THE_MORNING,
+    params=PARAMS,
+    tags=["adbreak", "training"],
+    doc_md=__doc__,
+    default_args=TASK_DEFAULTS,
+    dagrun_timeout=timedelta(hours=20),
+    **DAG_DEFAULTS,
+)
+def nightly_retraining() -> None:
+    families = task(night.plan)()
+    task.short_circuit(night.not_a_backfill)() >> families
+    retrained = retrain.expand_kwargs(families)
+    benchmarks = task(night.benchmark_plan, trigger_rule="all_done")(families)
+    benchmark = MlCommandOperator.partial(
+        task_id="benchmark_on_device",
+        module="ml_training.edge.benchmark",
+        pool="devices",
+        execution_timeout=timedelta(minutes=30),
+        map_index_template="{{ task.spec['device'] }}",
+    ).expand(spec=benchmarks)
+    judged = task(night.gates_plan, trigger_rule="all_done")(families, benchmarks)
+    challenger = task(night.challenger, outlets=[CHALLENGER], trigger_rule="all_done")(judged)
+    report = task(night.night_report, trigger_rule="all_done")(families, judged)
+    retrained >> benchmarks >> benchmark >> judged
+    judge.expand_kwargs(judged) >> challenger >> report
+
+
+nightly_retraining()

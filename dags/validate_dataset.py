@@ -1,0 +1,58 @@
+"""Checks new frames and their labels with Great Expectations before anything is trained on them.
+
+frames (asset) -> validate_frames -> validate_labels -> validated_frames (asset)
+
+A failing suite fails its task and the run, and raises an alert; its log names each recording and expectation. The data
+docs are published in the bucket under `validation/data_docs`; both tasks carry the link.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag, task
+from operators.ml_command import MlCommandOperator
+from workflow import validation
+from workflow.shared import DAG_DEFAULTS, FRAMES, TASK_DEFAULTS, VALIDATED_FRAMES
+
+VALIDATION = "ml_training.data.validation"
+
+PARAMS = {
+    "recordings": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Recordings",
+        description="Ids to check. Empty: those that the run was triggered for, or all when triggered by hand.",
+    ),
+}
+
+
+@dag(
+    schedule=[FRAMES],
+    params=PARAMS,
+    tags=["adbreak", "data"],
+    doc_md=__doc__,
+    default_args=TASK_DEFAULTS,
+    dagrun_timeout=timedelta(hours=2),
+    **DAG_DEFAULTS,
+)
+def validate_dataset() -> None:
+    recordings = task(validation.recordings_to_validate)()
+    validate_frames = MlCommandOperator(
+        task_id="validate_frames",
+        module=VALIDATION,
+        spec={"command": "run", "suite": "frames", "recordings": recordings},
+        execution_timeout=timedelta(minutes=30),
+    )
+    validate_labels = MlCommandOperator(
+        task_id="validate_labels",
+        module=VALIDATION,
+        spec={"command": "run", "suite": "labels", "recordings": recordings},
+        execution_timeout=timedelta(minutes=30),
+        trigger_rule="all_done",  # what is wrong with the labels is told also when the frames are wrong
+    )
+    validated = task(validation.validated_frames, outlets=[VALIDATED_FRAMES])(recordings)
+    validate_frames >> validate_labels
+    [validate_frames, validate_labels] >> validated
+
+
+validate_dataset()
