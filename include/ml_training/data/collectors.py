@@ -1,0 +1,116 @@
+"""Commands that bring recordings in: find new ones, extract their frames.
+
+    python -m ml_training.data.collectors scan    --source s3://adbreak/recordings --data-dir s3://adbreak
+    python -m ml_training.data.collectors extract --video-source DIR --output-dir data/raw_frames --fps 1.0
+
+``extract`` takes a file, a folder or an S3 address of either. A recording that cannot be read goes to quarantine with
+the reason, and the others go on.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from typing import Any
+
+from ml_training.cloud import storage
+from ml_training.config.settings import read_settings
+from ml_training.data.extraction import Outcome, as_result, extract_recording, refuse
+from ml_training.data.recordings import find_recordings
+from ml_training.data.scan import scan
+from ml_training.utils.command_line import command_parser, run_command
+from ml_training.utils.errors import UsageError
+
+MAXIMUM_FRAMES_PER_SECOND = 60.0
+
+
+def extract(
+    video_source: str,
+    output_dir: str,
+    *,
+    frames_per_second: float = 1.0,
+    quarantine_dir: str | None = None,
+    retry: bool = False,
+) -> dict[str, Any]:
+    """Extract the frames of every recording at ``video_source`` below ``output_dir``.
+
+    Returns ``recordings`` (one outcome each) and how many were extracted, known and quarantined; for a single recording
+    its outcome's fields as well. Raises DataError when the source holds no media file.
+    """
+    if not 0 < frames_per_second <= MAXIMUM_FRAMES_PER_SECOND:
+        raise UsageError(
+            f"--fps must be above 0 and at most {MAXIMUM_FRAMES_PER_SECOND:g}, received {frames_per_second:g}"
+        )
+    quarantine_dir = quarantine_dir or _beside(output_dir, "quarantine")
+    found = find_recordings(video_source)
+    outcomes: list[Outcome] = [refuse(refused, quarantine_dir=quarantine_dir) for refused in found.refused]
+    for recording in found.recordings:
+        outcomes.append(
+            extract_recording(
+                recording,
+                output_dir=output_dir,
+                quarantine_dir=quarantine_dir,
+                frames_per_second=frames_per_second,
+                retry=retry,
+            )
+        )
+    return _result(sorted(outcomes, key=lambda outcome: outcome.recording_id))
+
+
+def _beside(uri: str, name: str) -> str:
+    parent, _, last = uri.rstrip("/").rpartition("/")
+    if not last or parent == "s3:/":
+        return storage.join(uri, name)
+    return storage.join(parent, name) if parent or uri.startswith("/") else name
+
+
+def _result(outcomes: list[Outcome]) -> dict[str, Any]:
+    counts = Counter[str](outcome.status for outcome in outcomes)
+    alone = as_result(outcomes[0]) if len(outcomes) == 1 else {}
+    return {
+        **alone,
+        "recordings": [as_result(outcome) for outcome in outcomes],
+        **{status: counts[status] for status in ("extracted", "known", "quarantined")},
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("ml_training.data.collectors", __doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    look = commands.add_parser("scan", help="list recordings that are new or changed")
+    data_dir = read_settings().data_dir
+    look.add_argument("--source", help="folder or S3 prefix; default: recordings/ of the data root")
+    look.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
+    look.add_argument("--fps", type=float, default=1.0, help="frames a second that the extraction takes (default: 1)")
+    look.set_defaults(run=_scan)
+    take = commands.add_parser("extract", help="extract frames with their true timestamps")
+    take.add_argument("--video-source", required=True, help="a recording, or a folder or S3 prefix of recordings")
+    take.add_argument("--output-dir", required=True, help="where <recording_id>/<extraction_id>/ goes")
+    take.add_argument("--fps", type=float, default=1.0, help="frames a second (default: 1)")
+    take.add_argument("--quarantine-dir", help="where unreadable recordings go (default: quarantine beside the output)")
+    take.add_argument("--retry", action="store_true", help="try again what is in quarantine")
+    take.set_defaults(run=_extract)
+    return parser
+
+
+def _scan(args: argparse.Namespace) -> dict[str, Any]:
+    source = args.source or storage.join(args.data_dir, "recordings")
+    return scan(source, data_dir=args.data_dir, frames_per_second=args.fps)
+
+
+def _extract(args: argparse.Namespace) -> dict[str, Any]:
+    return extract(
+        args.video_source,
+        args.output_dir,
+        frames_per_second=args.fps,
+        quarantine_dir=args.quarantine_dir,
+        retry=args.retry,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command."""
+    return run_command(_parser(), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
