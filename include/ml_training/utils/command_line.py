@@ -94,7 +94,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     as_json = "--json" in arguments
     logging.basicConfig(level=os.environ.get("ADBREAK_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr)
     try:
-        args = parser.parse_args(_with_spec(arguments))
+        args = parser.parse_args(_json_first(_with_spec(arguments)))
         result = args.run(args)
     except AdbreakError as error:
         return _say(error.message, error.exit_code)
@@ -110,6 +110,12 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
         return _say("terminated", 143)
     print_result(result, as_json=as_json)
     return 0
+
+
+def _json_first(arguments: list[str]) -> list[str]:
+    """Let ``--json`` stand anywhere: argparse takes an option of the command only before a subcommand."""
+    others = [argument for argument in arguments if argument != "--json"]
+    return ["--json", *others] if len(others) < len(arguments) else arguments
 
 
 def _with_spec(arguments: list[str]) -> list[str]:
