@@ -1,0 +1,79 @@
+"""Intervals by bootstrap over recordings: frames of one recording are no independent evidence.
+
+    table = count_by_recording(recording_ids, labels, scores >= threshold)
+    intervals = metric_intervals(table)        # {'precision': Interval(value=0.95, low=0.91, high=0.98, recordings=12), ...}
+
+Whole recordings are drawn with replacement, 2,000 times; the interval spans the 2.5 to 97.5 percentiles
+(Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Fewer than two recordings give no interval.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_training.utils.metrics import Counts
+from ml_training.utils.records import Interval
+
+DRAWS = 2000
+PERCENTILES = (2.5, 97.5)
+METRICS = ("precision", "recall", "f1")
+
+Array = npt.NDArray[Any]
+
+
+class RecordingCounts(NamedTuple):
+    """Counts of each recording: int64 [R, 4] in the order of ``Counts``, and the recordings' ids [R]."""
+
+    counts: Array
+    recordings: list[str]
+
+
+def count_by_recording(recording_ids: Array, labels: Array, predictions: Array) -> RecordingCounts:
+    """Count ``labels`` (0 or 1) [N] against ``predictions`` (bool) [N] for each recording."""
+    names = sorted(set(recording_ids.tolist()))
+    rows = [Counts.of(labels[recording_ids == name], predictions[recording_ids == name]) for name in names]
+    return RecordingCounts(np.array(rows, np.int64).reshape(-1, 4), names)
+
+
+def metric_values(counts: Array) -> dict[str, Array]:
+    """Return precision, recall and F1 of counts [..., 4], each [...]."""
+    hits, false, missed = (counts[..., i].astype(float) for i in range(3))
+    return {
+        "precision": hits / np.maximum(1, hits + false),
+        "recall": hits / np.maximum(1, hits + missed),
+        "f1": 2 * hits / np.maximum(1, 2 * hits + false + missed),
+    }
+
+
+def metric_intervals(table: RecordingCounts, *, seed: int = 0) -> dict[str, Interval]:
+    """Return precision, recall and F1 over all frames, with their 95 % intervals."""
+    values = metric_values(table.counts.sum(axis=0))
+    draws = metric_values(_draw(table.counts, seed))
+    return {name: interval_of(float(values[name]), draws[name], len(table.recordings)) for name in METRICS}
+
+
+def paired_difference(first: RecordingCounts, second: RecordingCounts, metric: str, *, seed: int = 0) -> Interval:
+    """Return ``metric`` of ``first`` minus that of ``second`` on the same recordings, drawn together.
+
+    Raises ValueError when the two speak of different recordings.
+    """
+    if first.recordings != second.recordings:
+        raise ValueError("a paired difference needs the same recordings on both sides")
+    value = metric_values(first.counts.sum(axis=0))[metric] - metric_values(second.counts.sum(axis=0))[metric]
+    draws = metric_values(_draw(first.counts, seed))[metric] - metric_values(_draw(second.counts, seed))[metric]
+    return interval_of(float(value), draws, len(first.recordings))
+
+
+def interval_of(value: float, draws: Array, recordings: int) -> Interval:
+    """Put a point estimate and its bootstrap draws [D] together."""
+    if recordings < 2:
+        return Interval(value=value, recordings=recordings)
+    low, high = np.percentile(draws, PERCENTILES)
+    return Interval(value=value, low=float(low), high=float(high), recordings=recordings)
+
+
+def _draw(counts: Array, seed: int) -> Array:
+    generator = np.random.default_rng(seed)
+    weights = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
+    return weights @ counts
