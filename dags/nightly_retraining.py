@@ -11,9 +11,10 @@ others; the run is red at its end. A dry run checks parameters, configs, devices
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task, task_group
+from airflow.sdk import dag, task, task_group
 from operators.ml_command import MlCommandOperator
 from workflow import night
+from workflow.forms import RETRAINING_FORM
 from workflow.shared import CHALLENGER, DAG_DEFAULTS, TASK_DEFAULTS
 
 AT_TWO_IN_THE_MORNING = "0 2 * * *"
@@ -22,34 +23,6 @@ ONE_HOUR = {"execution_timeout": timedelta(hours=1)}
 REGISTRY = {"module": "ml_training.registry.client", "environment": "airflow"}
 DRY_RUN = "{{ params.dry_run }}"
 INT8_FOLDER = "{{ ti.xcom_pull(task_ids='training', map_indexes=ti.map_index)['run_uri'] }}/int8"
-
-PARAMS = {
-    "models": Param(
-        ["base_model"],
-        type="array",
-        items={"type": "string"},
-        minItems=1,
-        uniqueItems=True,
-        examples=["base_model", "sports_model", "show_specific", "network_model"],
-        title="Families of models",
-        description="Configs: names in include/configs, or paths. Each is trained and judged on its own.",
-    ),
-    "epochs": Param(
-        None, type=["null", "integer"], minimum=0, title="Epochs", description="Empty: what each config says."
-    ),
-    "seed": Param(1, type="integer", minimum=0, title="Seed", description="Same seed, data and code: same run."),
-    "devices": Param(
-        None,
-        type=["null", "array"],
-        items={"type": "string"},
-        title="Devices",
-        description="Names of devices to measure on. Empty: those of the variable adbreak_devices.",
-    ),
-    "overrides": Param(
-        {}, type="object", title="Overrides", description='Values over the configs: {"training.upper.epochs": 2}.'
-    ),
-    "dry_run": Param(False, type="boolean", title="Dry run", description="Check everything, train nothing."),
-}
 
 
 @task_group(prefix_group_id=False)
@@ -60,7 +33,7 @@ def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any
     dataset_version = MlCommandOperator(
         task_id="dataset_version",
         module="ml_training.data.dataset",
-        spec={"command": "build", **data, "dry_run": DRY_RUN},
+        spec={"command": "build", **data},
         **ONE_HOUR,
         **shared,
     )
@@ -136,7 +109,7 @@ def judge(config: str, model_name: str, model: str, report: str, evaluation: str
 
 @dag(
     schedule=AT_TWO_IN_THE_MORNING,
-    params=PARAMS,
+    params=RETRAINING_FORM,
     tags=["adbreak", "training"],
     doc_md=__doc__,
     default_args=TASK_DEFAULTS,

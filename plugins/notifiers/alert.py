@@ -7,20 +7,18 @@ Alerts go to the log and, locally, to the file that the variable ``adbreak_alert
 (``ml_training.monitoring.alerts``).
 """
 
-import os
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from airflow.sdk import BaseNotifier, Context, Variable
 
 
-def alert(kind: str, summary: str, facts: dict[str, Any]) -> None:
-    """Raise one alert; ``facts`` must be JSON."""
+def alert(kind: str, summary: str, facts: dict[str, Any], *, severity: Literal["error", "warning"] = "error") -> None:
+    """Raise one alert; ``facts`` is what a program may want of it."""
     from ml_training.monitoring.alerts import raise_alert
 
-    alerts_file = Variable.get("adbreak_alerts_file", default=None)
-    if alerts_file:
-        os.environ["ADBREAK_ALERTS_FILE"] = alerts_file
-    raise_alert(kind, summary, facts)
+    file = Variable.get("adbreak_alerts_file", default=None)
+    raise_alert(kind, summary, facts, severity=severity, alerts_file=Path(file) if file else None)
 
 
 class AlertNotifier(BaseNotifier):

@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import Connection, Variable
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
@@ -104,8 +105,8 @@ def _tracking_uri(connection: Connection) -> str | None:
         return str(tracking_uri)
     if not connection.host:
         return None
-    host = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
-    return f"{host}:{connection.port}" if connection.port else host
+    address = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
+    return address if urlsplit(address).port or not connection.port else f"{address}:{connection.port}"
 
 
 def _connection(name: str) -> Connection | None:

@@ -43,7 +43,12 @@ def ingest_report(plan: list[dict[str, Any]], *, ti: Any) -> dict[str, Any]:
     results = extraction_results(ti, plan)
     for result in results:
         if result["status"] == "quarantined":
-            alert("recording_quarantined", f"{result['recording_id']} is in quarantine: {result['reason']}", result)
+            alert(
+                "recording_quarantined",
+                f"{result['recording_id']} is in quarantine: {result['reason']}",
+                result,
+                severity="warning",
+            )
     fail_if_a_task_failed(ti)
     statuses = [result["status"] for result in results]
     seconds = sum(result.get("duration_seconds") or 0 for result in results)

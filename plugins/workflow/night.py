@@ -91,7 +91,12 @@ def challenger(judged: Plan, *, ti: Any, outlet_events: Any) -> Plan:
             )
         else:
             summary = f"{family['model_name']} is REFUSED: {verdict['summary']}"
-            alert("model_refused", summary, {"config": family["config"], "verdicts_uri": verdict["verdicts_uri"]})
+            alert(
+                "model_refused",
+                summary,
+                {"config": family["config"], "verdicts_uri": verdict["verdicts_uri"]},
+                severity="warning",
+            )
     if not accepted:
         raise AirflowSkipException("no model passed its gates: nothing is offered for promotion")
     outlet_events[CHALLENGER].extra = {"models": accepted}

@@ -48,7 +48,12 @@ def champion(models: Models, *, ti: Any, outlet_events: Any) -> Models:
         if result:
             promoted.append(model)
         elif answer:
-            alert("promotion_rejected", f"{model['name']} version {model['version']} is not promoted", model)
+            alert(
+                "promotion_rejected",
+                f"{model['name']} version {model['version']} is not promoted",
+                model,
+                severity="warning",
+            )
     if not promoted:
         raise AirflowSkipException("nothing is promoted")
     outlet_events[CHAMPION].extra = {"models": promoted}
