@@ -1,0 +1,95 @@
+"""Finds and ends every process of a stack, also those that left their group or lost their parent.
+
+    end_all(place.tag)         # SIGTERM, ten seconds, SIGKILL; returns how many had to be killed
+
+Each process that the stack starts carries ``ADBREAK_STACK_ID`` in its environment and hands it on. As a program of its
+own (``python -m local_stack.processes TAG``) this is the watchdog: it waits until the launcher closes its standard
+input, which also happens when the launcher is killed, and then ends what is left.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+
+TAG_VARIABLE = "ADBREAK_STACK_ID"
+GRACE_SECONDS = 10.0
+
+
+def tagged(tag: str) -> list[psutil.Process]:
+    """Return the living processes that carry ``tag``, and their descendants; never this process or its parents."""
+    spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        if process.pid in spared or not _carries(process, tag):
+            continue
+        for member in [process, *_children(process)]:
+            if member.pid not in spared and _alive(member):
+                found[member.pid] = member
+    return list(found.values())
+
+
+def _carries(process: psutil.Process, tag: str) -> bool:
+    try:
+        return process.environ().get(TAG_VARIABLE) == tag
+    except (psutil.Error, OSError):
+        return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def end_all(
+    tag: str, *, grace_seconds: float = GRACE_SECONDS, spare: Callable[[psutil.Process], bool] = lambda process: False
+) -> int:
+    """End every tagged process that ``spare`` does not name; returns how many needed SIGKILL."""
+    _signal(tag, spare, signal.SIGTERM)
+    deadline = time.monotonic() + grace_seconds
+    while time.monotonic() < deadline:
+        if not _remaining(tag, spare):
+            return 0
+        time.sleep(0.1)
+    killed = 0
+    while remaining := _remaining(tag, spare):  # a process may fork between the look and the kill
+        killed += len(remaining)
+        _signal(tag, spare, signal.SIGKILL)
+        time.sleep(0.1)
+    return killed
+
+
+def _remaining(tag: str, spare: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    return [process for process in tagged(tag) if not spare(process)]
+
+
+def _signal(tag: str, spare: Callable[[psutil.Process], bool], number: signal.Signals) -> None:
+    for process in _remaining(tag, spare):
+        try:
+            process.send_signal(number)
+        except psutil.Error:
+            continue
+
+
+def watch(tag: str) -> None:
+    """Wait for the end of standard input, then end what carries ``tag``; the line ``done`` says that nothing does."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.stdin.readline().strip() != "done":
+        end_all(tag)
+
+
+if __name__ == "__main__":
+    watch(sys.argv[1])

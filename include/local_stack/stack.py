@@ -1,0 +1,133 @@
+"""Starts all services side by side and keeps watch over them.
+
+with Supervisor(place) as supervisor:
+    stack = start_stack(supervisor, place, say)
+    stack.api.trigger("ingest_recordings", {})
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from local_stack.airflow_api import AirflowApi
+from local_stack.bucket import Bucket
+from local_stack.errors import StackError
+from local_stack.ports import choose_ports
+from local_stack.services import ADMIN, BUCKET, MLFLOW_BUCKET, Services
+from local_stack.settings_file import read_settings_file
+from local_stack.supervisor import Service, Supervisor
+from local_stack.workplace import Workplace, read_json, write_json
+
+NIGHT_DAGS = ("ingest_recordings", "validate_dataset", "nightly_retraining", "promote_model")
+UNFINISHED = ("queued", "running")
+DAGS_SECONDS = 90
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running services."""
+
+    place: Workplace
+    services: Services
+    supervisor: Supervisor
+    api: AirflowApi
+    bucket: Bucket
+
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses that a person opens."""
+        password = self.place.credentials()["password"]
+        return {
+            "Airflow": f"{self.services.url('airflow')}  login {ADMIN} / {password}",
+            "MLflow": self.services.url("mlflow"),
+            "data docs": self.services.url("docs"),
+        }
+
+
+def prepare_services(place: Workplace) -> Services:
+    """Read the settings and choose the ports. Raises InputError before anything has started."""
+    settings = read_settings_file(place.root / "airflow_settings.yaml")
+    return Services(place, choose_ports(place), settings)
+
+
+def start_stack(supervisor: Supervisor, services: Services, say: Say) -> Stack:
+    """Start everything that depends on nothing at once, the rest as soon as it can; return when all is ready."""
+    place = services.place
+    bucket = Bucket(services.url("s3"), BUCKET)
+
+    def storage() -> None:
+        _bring_up(supervisor, services.s3(), say)
+        bucket.make()
+        Bucket(services.url("s3"), MLFLOW_BUCKET).make()
+        _bring_up(supervisor, services.mlflow(), say)
+
+    def airflow() -> None:
+        _migrate(supervisor, services)
+        server, parts = services.airflow_server(), services.airflow_parts()
+        for service in [server, *parts]:
+            supervisor.start(service)
+        for service in [server, *parts]:
+            supervisor.wait_ready(service)
+            say(f"{service.name} is ready")
+
+    _all_at_once(supervisor, [storage, airflow, lambda: _bring_up(supervisor, services.device(), say)])
+    stack = Stack(place, services, supervisor, services.api(), bucket)
+    _settle(stack)
+    return stack
+
+
+def _all_at_once(supervisor: Supervisor, jobs: list[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            while not all(future.done() for future in futures):
+                supervisor.sleep(0.1)
+                for future in futures:
+                    if future.done():
+                        future.result()
+        except BaseException:
+            supervisor.stop()  # lets the other jobs end
+            raise
+    for future in futures:
+        future.result()
+
+
+def _bring_up(supervisor: Supervisor, service: Service, say: Say) -> None:
+    supervisor.start(service)
+    supervisor.wait_ready(service)
+    say(f"{service.name} is ready")
+
+
+def _migrate(supervisor: Supervisor, services: Services) -> None:
+    """Make the database, or update it when the lock file has changed since."""
+    place = services.place
+    stamp = place.state / "airflow" / "migrated.json"
+    lock = (place.root / "requirements.txt").read_text()
+    if (place.state / "airflow" / "airflow.db").is_file() and read_json(stamp) == lock:
+        return
+    supervisor.run_to_end("airflow-migrate", services.airflow_migrate_command(), services.airflow_environment)
+    write_json(stamp, lock)
+
+
+def _settle(stack: Stack) -> None:
+    """End runs that an earlier stop left unfinished, load the pools, wait for the DAGs and let them run."""
+    for run in stack.api.runs(states=UNFINISHED):
+        stack.api.fail_run(run["dag_id"], run["dag_run_id"], "The local stack stopped while this run was under way.")
+    for name, slots, description in stack.services.settings.pools:
+        stack.api.set_pool(name, slots, description)
+    for _ in range(DAGS_SECONDS * 2):
+        dags = stack.api.dags()
+        if all(name in dags for name in NIGHT_DAGS):
+            break
+        if errors := stack.api.import_errors():
+            traces = "\n".join(f"{name}:\n{trace}" for name, trace in errors.items())
+            raise StackError(f"Airflow cannot import DAG files.\n{traces}")
+        stack.supervisor.check()
+        stack.supervisor.sleep(0.5)
+    else:
+        missing = [name for name in NIGHT_DAGS if name not in stack.api.dags()]
+        raise StackError(f"Airflow does not show the DAGs {', '.join(missing)} after {DAGS_SECONDS} s")
+    for name, paused in dags.items():
+        if paused:
+            stack.api.unpause(name)
