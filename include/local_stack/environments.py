@@ -104,7 +104,7 @@ def make_uv() -> str:
         return str(uv)
     say(f"installing uv {UV_VERSION}")
     shutil.rmtree(folder, ignore_errors=True)
-    made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+    made = subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False, capture_output=True, text=True)
     if made.returncode:
         raise SetupFailed(
             f"{sys.executable} cannot make virtual environments; on Debian and Ubuntu install the package "
@@ -162,7 +162,7 @@ def explain(name: str, output: str) -> str:
 def output_of(command: list[str]) -> str:
     """Return what a command prints, or nothing when it cannot run."""
     try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
 

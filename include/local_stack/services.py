@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from local_stack.airflow_api import AirflowApi, ApiError
 from local_stack.bucket import CREDENTIALS
@@ -32,10 +32,10 @@ NO_TELEMETRY = {
     "SCARF_ANALYTICS": "false",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
-AIRFLOW_PARTS = {
-    "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
-    "airflow-dag-processor": ["dag-processor"],
-    "airflow-triggerer": ["triggerer", "--skip-serve-logs"],
+AIRFLOW_PARTS = {  # name in the health report: command
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag_processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
 }
 
 
@@ -144,15 +144,14 @@ class Services:
 
     def airflow_parts(self) -> list[Service]:
         """The scheduler, the DAG processor and the triggerer; each is ready when the API server says so."""
-        keys = {"airflow-dag-processor": "dag_processor"}
         return [
             Service(
-                name,
+                f"airflow-{arguments[0]}",
                 self._airflow(*arguments),
                 self.airflow_environment,
-                lambda key=keys.get(name, name.removeprefix("airflow-")): self._healthy(key),  # type: ignore[misc]
+                partial(self._healthy, part),
             )
-            for name, arguments in AIRFLOW_PARTS.items()
+            for part, arguments in AIRFLOW_PARTS.items()
         ]
 
     def api(self) -> AirflowApi:
@@ -162,9 +161,9 @@ class Services:
     def _airflow(self, *arguments: str) -> list[str]:
         return [str(self.place.python("airflow")), "-m", "airflow", *arguments]
 
-    def _healthy(self, key: str) -> bool:
+    def _healthy(self, part: str) -> bool:
         try:
-            return self.api().health().get(key, {}).get("status") == "healthy"
+            return self.api().health().get(part, {}).get("status") == "healthy"
         except ApiError:
             return False
 

@@ -139,12 +139,12 @@ class Supervisor:
         self._stopping.set()
         services = {process.pid for process in self._running.values()}
         last = {process.pid for name, process in self._running.items() if name in self._last}
-        end_all(self.place.tag, spare=lambda process: process.pid in services or _below(process, last))
-        for spared in (last, set[int]()):
+        end_all(self.place.tag, spare=lambda process: _session(process) in services)
+        for sessions in (last, set[int]()):
             end_all(
                 self.place.tag,
                 grace_seconds=SERVICE_GRACE_SECONDS,
-                spare=lambda process, spared=spared: process.pid in spared or _below(process, spared),  # type: ignore[misc]
+                spare=lambda process, kept=sessions: _session(process) in kept,  # type: ignore[misc]
             )
         for process in self._running.values():
             process.wait()
@@ -156,11 +156,11 @@ class Supervisor:
             self._watchdog = None
 
 
-def _below(process: psutil.Process, ancestors: set[int]) -> bool:
+def _session(process: psutil.Process) -> int:
     try:
-        return any(parent.pid in ancestors for parent in process.parents())
-    except psutil.Error:
-        return False
+        return os.getsid(process.pid)
+    except OSError:
+        return -1
 
 
 def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
