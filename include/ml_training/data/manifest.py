@@ -9,7 +9,7 @@
 | pts_seconds | media time of the frame |
 | label | 1 ad, 0 content, -1 not scored: no label, a class that is ignored, or a creative of another split |
 | label_name | the label as it was given; empty where there is none |
-| creative | the creative that airs, where the labels name it |
+| creative | the creative that airs, where the labels name it; empty for a frame that carries almost no information |
 | seen_creative | in test only: the creative belongs to another split, so the frame counts only in that slice |
 | shard_uri, row | the picture, below the data root |
 """
@@ -96,7 +96,7 @@ def recording_rows(
         "pts_seconds": index.column("pts_seconds"),
         "label": labels,
         "label_name": np.array([*(s.label for s in segments), ""], object)[numbers],
-        "creative": np.array([*(s.creative or "" for s in segments), ""], object)[numbers],
+        "creative": np.where(plain, "", np.array([*(s.creative or "" for s in segments), ""], object)[numbers]),
         "seen_creative": foreign & (split == "test"),
         "shard_uri": pc.binary_join_element_wise(folder, index.column("shard"), ""),
         "row": index.column("row"),
