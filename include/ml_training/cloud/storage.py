@@ -8,6 +8,7 @@ itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; `
 """
 
 import json
+import mimetypes
 import os
 import shutil
 import tempfile
@@ -148,14 +149,15 @@ def download(uri: str, path: Path) -> Path:
     return path
 
 
-def upload(path: Path, uri: str) -> None:
-    """Copy a file to ``uri``."""
+def upload(path: Path, uri: str, *, content_type: str | None = None) -> None:
+    """Copy a file to ``uri``. A browser sees it as ``content_type``, by default what the ending of ``uri`` means."""
     if not is_s3(uri):
         download(str(path), Path(uri))
         return
     bucket, key = _split(uri)
     with _s3_errors(uri):
-        _client().upload_file(str(path), bucket, key)
+        kind = content_type or mimetypes.guess_type(uri)[0] or "application/octet-stream"
+        _client().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": kind})
 
 
 @contextmanager
