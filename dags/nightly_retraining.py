@@ -64,7 +64,7 @@ def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any
     )
     current_champion = MlCommandOperator(
         task_id="current_champion",
-        spec={"command": "show", "name": model_name, "alias": "champion"},
+        spec={"command": "list", "name": model_name},
         **REGISTRY,
         **shared,
     )
@@ -74,7 +74,9 @@ def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any
         spec={
             "model": conversion.output["model_uri"],
             "parent": model,
-            "champion": current_champion.output["model_uri"],
+            "champion": "{{ champion_of(ti).model_uri }}",
+            "champion_name": "{{ champion_of(ti).name }}",
+            "champion_version": "{{ champion_of(ti).version }}",
         },
         **ONE_HOUR,
         **shared,
@@ -89,6 +91,7 @@ def judge(config: str, model_name: str, model: str, report: str, evaluation: str
     gates = MlCommandOperator(
         task_id="gates",
         module="ml_training.registry.gates",
+        environment="airflow",
         spec={
             "command": "judge",
             "report": report,
@@ -110,6 +113,7 @@ def judge(config: str, model_name: str, model: str, report: str, evaluation: str
 @dag(
     schedule=AT_TWO_IN_THE_MORNING,
     params=RETRAINING_FORM,
+    user_defined_macros={"champion_of": night.champion_of},
     tags=["adbreak", "training"],
     doc_md=__doc__,
     default_args=TASK_DEFAULTS,

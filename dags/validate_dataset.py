@@ -2,18 +2,19 @@
 
 frames (asset) -> validate_frames -> validate_labels -> validated_frames (asset)
 
-A failing suite fails its task and the run, and raises an alert; its log names each recording and expectation. The data
-docs are published in the bucket under `validation/data_docs`; both tasks carry the link.
+A recording that breaks a rule of its own is set aside with an alert, and the others go on. A suite that says that
+training must wait fails its task and the run; its log names each recording and expectation. The data docs are published
+in the bucket under `validation/data_docs`; both tasks carry the link.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import Param, dag, task
-from operators.ml_command import MlCommandOperator
+from operators.data_docs import ValidationOperator
 from workflow import validation
 from workflow.shared import DAG_DEFAULTS, FRAMES, TASK_DEFAULTS, VALIDATED_FRAMES
 
-VALIDATION = "ml_training.data.validation"
+HALF_AN_HOUR = timedelta(minutes=30)
 
 PARAMS = {
     "recordings": Param(
@@ -37,20 +38,17 @@ PARAMS = {
 )
 def validate_dataset() -> None:
     recordings = task(validation.recordings_to_validate)()
-    validate_frames = MlCommandOperator(
-        task_id="validate_frames",
-        module=VALIDATION,
-        spec={"command": "run", "suite": "frames", "recordings": recordings},
-        execution_timeout=timedelta(minutes=30),
+    validate_frames = ValidationOperator(
+        task_id="validate_frames", suite="frames", recordings=recordings, execution_timeout=HALF_AN_HOUR
     )
-    validate_labels = MlCommandOperator(
+    validate_labels = ValidationOperator(
         task_id="validate_labels",
-        module=VALIDATION,
-        spec={"command": "run", "suite": "labels", "recordings": recordings},
-        execution_timeout=timedelta(minutes=30),
+        suite="labels",
+        recordings=recordings,
+        execution_timeout=HALF_AN_HOUR,
         trigger_rule="all_done",  # what is wrong with the labels is told also when the frames are wrong
     )
-    validated = task(validation.validated_frames, outlets=[VALIDATED_FRAMES])(recordings)
+    validated = task(validation.validated_frames, outlets=[VALIDATED_FRAMES])(recordings, validate_frames.output)
     validate_frames >> validate_labels
     [validate_frames, validate_labels] >> validated
 

@@ -41,6 +41,13 @@ def plan(params: dict[str, Any]) -> Plan:
     return families
 
 
+def champion_of(ti: Any) -> dict[str, str]:
+    """Return name, version and model_uri of this family's champion, from its list of versions; empty without one."""
+    listed = ti.xcom_pull(task_ids="current_champion", map_indexes=ti.map_index) or {"models": []}
+    champion = next((model for model in listed["models"] if "champion" in model["aliases"]), {})
+    return {key: champion.get(key, "") for key in ("name", "version", "model_uri")}
+
+
 def benchmark_plan(families: Plan, params: dict[str, Any], *, ti: Any) -> Plan:
     """Return the spec of one benchmark for each int8 file and each device."""
     models = [result["model_uri"] for result in results_by_index(ti, "conversion", len(families or [])) if result]
@@ -85,12 +92,12 @@ def challenger(judged: Plan, *, ti: Any, outlet_events: Any) -> Plan:
     """Offer the accepted models for promotion; say REFUSED, and why, of the others. Skip when none is accepted."""
     accepted = []
     for family, verdict, version in _judged_families(ti, judged):
-        if verdict["accepted"]:
+        if verdict["accepted"] and "challenger" in version["aliases"]:  # else it is the champion already
             accepted.append(
                 {key: version[key] for key in ("name", "version", "semver")} | {"summary": verdict["summary"]}
             )
-        else:
-            summary = f"{family['model_name']} is REFUSED: {verdict['summary']}"
+        elif not verdict["accepted"]:
+            summary = f"{family['model_name']} is {verdict['summary']}"
             alert(
                 "model_refused",
                 summary,
@@ -98,7 +105,7 @@ def challenger(judged: Plan, *, ti: Any, outlet_events: Any) -> Plan:
                 severity="warning",
             )
     if not accepted:
-        raise AirflowSkipException("no model passed its gates: nothing is offered for promotion")
+        raise AirflowSkipException("no new model passed its gates: nothing is offered for promotion")
     outlet_events[CHALLENGER].extra = {"models": accepted}
     return accepted
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,84 @@ def airflow_database() -> None:
     initdb()
 
 
-@pytest.fixture(scope="session")
-def dag_bag(airflow_database: None) -> Any:
-    """All our DAGs, parsed once."""
+def parse(dag_id: str) -> Any:
+    """Parse a DAG anew (a run leaves its parameters in the object) and let its retries follow at once."""
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(dag_folder=REPOSITORY / "dags", bundle_path=REPOSITORY / "dags", bundle_name="dags-folder")
+    folder = REPOSITORY / "dags"
+    bag = DagBag(dag_folder=folder / f"{dag_id}.py", bundle_path=folder, bundle_name="dags-folder")
+    assert not bag.import_errors
+    dag = bag.dags[dag_id]
+    for task in dag.task_dict.values():
+        if task.is_mapped:
+            task.partial_kwargs["retry_delay"] = timedelta(0)
+        else:
+            task.retry_delay = timedelta(0)
+    return dag
+
+
+class Run:
+    """A finished run of a DAG: its state, the states of its tasks, what they returned and announced."""
+
+    def __init__(self, dag_run: Any) -> None:
+        from airflow.utils.session import create_session
+
+        self.state = str(dag_run.state.value)
+        with create_session() as session:
+            instances = dag_run.get_task_instances(session=session)
+            self._states = {(ti.task_id, ti.map_index): str(ti.state) for ti in instances}
+        self._dag_run = dag_run
+
+    def state_of(self, task_id: str) -> str | list[str]:
+        """The state of a task, or the states of a mapped task's instances in order."""
+        states = {index: state for (name, index), state in self._states.items() if name == task_id}
+        return states[-1] if set(states) == {-1} else [states[index] for index in sorted(states)]
+
+    def result_of(self, task_id: str, map_index: int = -1) -> Any:
+        """What a task returned."""
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            query = XComModel.get_many(
+                run_id=self._dag_run.run_id,
+                key="return_value",
+                task_ids=task_id,
+                dag_ids=self._dag_run.dag_id,
+                map_indexes=map_index,
+            )
+            return XComModel.deserialize_value(session.scalars(query).first())
+
+    def announced(self, asset: str) -> list[dict[str, Any]]:
+        """The extras of the events of an asset that this run made."""
+        from airflow.models.asset import AssetEvent, AssetModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            query = select(AssetEvent.extra).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            query = query.where(AssetModel.name == asset, AssetEvent.source_run_id == self._dag_run.run_id)
+            return list(session.scalars(query))
+
+
+@pytest.fixture
+def run_dag(airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a DAG to its end in this process, on a data root, work folder and alerts file of the test's own."""
+    for name in ("bucket", "work_dir", "alerts_file"):
+        monkeypatch.setenv(f"AIRFLOW_VAR_ADBREAK_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_DEVICES", "")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", '{"conn_type": "aws"}')
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "http"}')
+
+    def run(dag_id: str, **conf: Any) -> Run:
+        return Run(parse(dag_id).test(run_conf=conf))
+
+    return run
+
+
+@pytest.fixture
+def alerts(tmp_path: Path) -> Any:
+    """The alerts of the test, oldest first."""
+    from ml_training.monitoring.alerts import read_alerts
+
+    return lambda: read_alerts(tmp_path / "alerts_file")

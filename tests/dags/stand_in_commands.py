@@ -1,0 +1,62 @@
+"""Answers for the commands of the night in milliseconds, where a real training takes minutes.
+
+Used as the Python of both environments: ``python -m MODULE --json --spec-from-env``. What it answers has the fields
+that the real commands print; the end-to-end test runs those. The variable STAND_IN_FAILS names a module, or
+``module:word`` for specs that hold the word, that exits with 1; STAND_IN_REFUSES a word of the specs that gates refuse;
+STAND_IN_MODELS is what the registry lists.
+Each call is appended to the file that STAND_IN_CALLS names.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+MODULE = sys.argv[sys.argv.index("-m") + 1].removeprefix("ml_training.")
+SPEC = json.loads(os.environ["ADBREAK_SPEC"])
+
+
+def answer() -> dict[str, Any]:
+    """Return what the command would print for this spec."""
+    name = f"{MODULE} {SPEC.get('command', '')}".strip()
+    run = f"{SPEC.get('output_dir')}/run-{SPEC.get('config')}"
+    folder = SPEC.get("model", "").rsplit("/", 1)[0]
+    refused = os.environ.get("STAND_IN_REFUSES", "nothing") in json.dumps(SPEC)
+    return {
+        "data.dataset build": {"dataset_id": f"data-of-{SPEC.get('config')}", "dataset_uri": "x"},
+        "training.train": {"run_id": "r", "run_uri": run, "model_uri": f"{run}/float/model.keras", "reused": False},
+        "training.evaluate": {"evaluation_uri": f"{folder}/evaluation.json", "f1": {"value": 0.9}},
+        "conversion.to_tflite": {"model_uri": f"{SPEC.get('output')}/model.tflite", "size_bytes": 4_280_000},
+        "registry.client list": {"models": json.loads(os.environ.get("STAND_IN_MODELS", "[]"))},
+        "conversion.test_tflite": {"report_uri": f"{folder}/report.json", "size_bytes": 4_280_000},
+        "edge.benchmark": {"benchmark_uri": f"{SPEC.get('output')}/{SPEC.get('device')}.json", "simulated": True},
+        "registry.gates judge": {
+            "accepted": not refused,
+            "verdicts_uri": f"{SPEC.get('report')}.verdicts",
+            "summary": "REFUSED: recall 0.81" if refused else "ACCEPTED: F1 0.93",
+            "spec": SPEC,
+        },
+        "registry.client upload": {
+            "name": SPEC.get("name"),
+            "version": "3",
+            "semver": "1.2.0",
+            "aliases": ["candidate"] if refused else ["candidate", "challenger"],
+        },
+    }[name]
+
+
+def main() -> int:
+    """Log the call, then answer or fail."""
+    with Path(os.environ["STAND_IN_CALLS"]).open("a") as file:
+        file.write(json.dumps({"module": MODULE, **SPEC}) + "\n")
+    module, _, word = os.environ.get("STAND_IN_FAILS", "").partition(":")
+    if module == MODULE and word in json.dumps(SPEC):
+        print(f"error: {MODULE} fails as asked", file=sys.stderr)
+        return 1
+    print(json.dumps(answer()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
