@@ -1,0 +1,113 @@
+"""Pictures and sound of a planned recording, item by item, with what the channel lays over them.
+
+for picture in pictures(plan): ...          # uint8 RGB [360, 640, 3], 12.5 a second
+samples = soundtrack(plan)                  # float32 mono, 48 kHz
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from ml_training.data.synthetic.continuity import black_shot
+from ml_training.data.synthetic.overlays import mark, plate, readable
+from ml_training.data.synthetic.pictures import Picture, Sprite, paste
+from ml_training.data.synthetic.profiles import Profile
+from ml_training.data.synthetic.randomness import pick, stream
+from ml_training.data.synthetic.schedule import TICKS_PER_SECOND, Item, Plan
+from ml_training.data.synthetic.shots import HEIGHT, WIDTH
+from ml_training.data.synthetic.sound import SAMPLE_RATE, Samples, mix_sound
+from ml_training.data.synthetic.typography import text_sprite
+from ml_training.data.synthetic.vocabulary import HEADLINES
+
+SAMPLES_PER_TICK = int(SAMPLE_RATE / TICKS_PER_SECOND)
+FADE_TICKS = 40  # a logo that fades is gone three seconds before the break
+TICKER_SPEED = 4  # pixels a tick
+LETTERBOX = 46
+PILLAR = 80
+BLACK_LEVEL = 4
+
+
+def pictures(plan: Plan) -> Iterator[Picture]:
+    """Yield the pictures of a recording, one a tick."""
+    logo, tape = _logo(plan.profile), _tape(plan)
+    tick = 0
+    for item in plan.items:
+        ticks = item.ticks
+        for index, picture in enumerate(_item_pictures(item)):
+            framed = _framed(picture, item.aspect)
+            opacity = _logo_opacity(plan.profile, item, ticks - index)
+            if opacity > 0 and index >= item.black_ticks:
+                paste(framed, logo.faded(opacity), *_corner(plan.profile, logo))
+            if item.ticker:
+                _draw_tape(framed, tape, plan.profile, tick)
+            yield framed
+            tick += 1
+
+
+def _item_pictures(item: Item) -> Iterator[Picture]:
+    black = black_shot()
+    for _ in range(item.black_ticks):
+        yield black.draw(0.0, 1.0)
+    for planned in item.shots:
+        shot, length = planned.build(), planned.ticks / TICKS_PER_SECOND
+        for tick in range(planned.ticks):
+            yield shot.draw(tick / TICKS_PER_SECOND, length)
+
+
+def _framed(picture: Picture, aspect: str) -> Picture:
+    """Put bars around a picture that is wider or narrower than the screen."""
+    if aspect == "letterbox":
+        picture[:LETTERBOX], picture[-LETTERBOX:] = BLACK_LEVEL, BLACK_LEVEL
+    elif aspect == "4:3":
+        narrow = cv2.resize(picture, (WIDTH - 2 * PILLAR, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        picture[:] = BLACK_LEVEL
+        picture[:, PILLAR : WIDTH - PILLAR] = narrow
+    return picture
+
+
+def _logo(profile: Profile) -> Sprite:
+    return mark(profile.style, profile.logo_height, (250, 250, 250), widest=110)
+
+
+def _corner(profile: Profile, logo: Sprite) -> tuple[float, float]:
+    x = 22.0 if profile.logo_corner in (0, 2) else WIDTH - logo.width - 22.0
+    return x, 18.0 if profile.logo_corner < 2 else HEIGHT - logo.height - 28.0
+
+
+def _logo_opacity(profile: Profile, item: Item, ticks_left: int) -> float:
+    if not item.logo:
+        return 0.0
+    if not item.logo_fades:
+        return profile.logo_opacity
+    return profile.logo_opacity * float(np.clip((ticks_left - FADE_TICKS) / 12, 0, 1))
+
+
+def _tape(plan: Plan) -> Sprite:
+    rng = stream(plan.seed, "ticker", plan.recording_id)
+    text = "   +++   ".join(pick(rng, HEADLINES) for _ in range(6))
+    return text_sprite(
+        text, plan.profile.style.second, size=14, colour=readable(plan.profile.style.palette.dark), widest=3000
+    )
+
+
+def _draw_tape(picture: Picture, tape: Sprite, profile: Profile, tick: int) -> None:
+    paste(picture, plate(WIDTH, 24, profile.style.palette.dark, 0.9), 0, HEIGHT - 24)
+    paste(picture, tape, WIDTH - (tick * TICKER_SPEED) % (tape.width + WIDTH), HEIGHT - 12 - tape.height / 2)
+
+
+def soundtrack(plan: Plan) -> Samples:
+    """Return the sound of a recording, silent in every moment of black."""
+    parts = []
+    for number, item in enumerate(plan.items):
+        black = item.black_ticks * SAMPLES_PER_TICK
+        offset = 0 if item.creative else number * 7919 * 13
+        sound = mix_sound(item.sound, plan.seed, item.ticks * SAMPLES_PER_TICK - black, offset)
+        at = 0
+        for planned in item.shots:
+            length = planned.ticks * SAMPLES_PER_TICK
+            if planned.build is black_shot:
+                sound[at : at + length] = 0
+            at += length
+        parts += [np.zeros(black, np.float32), sound]
+    return np.concatenate(parts)
