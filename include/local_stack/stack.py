@@ -6,12 +6,12 @@ with Supervisor(place) as supervisor:
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from local_stack.airflow_api import AirflowApi
 from local_stack.bucket import Bucket
-from local_stack.errors import StackError
+from local_stack.errors import StackError, Stopped
 from local_stack.ports import choose_ports
 from local_stack.services import ADMIN, BUCKET, MLFLOW_BUCKET, Services
 from local_stack.settings_file import read_settings_file
@@ -51,8 +51,19 @@ def prepare_services(place: Workplace) -> Services:
     return Services(place, choose_ports(place), settings)
 
 
-def start_stack(supervisor: Supervisor, services: Services, say: Say) -> Stack:
-    """Start everything that depends on nothing at once, the rest as soon as it can; return when all is ready."""
+def start_stack(
+    supervisor: Supervisor,
+    services: Services,
+    *,
+    say: Say,
+    ready: Callable[[], None] = lambda: None,
+    beside: Callable[[], None] = lambda: None,
+) -> Stack:
+    """Start everything that depends on nothing at once, the rest as soon as it can.
+
+    ``ready`` is called when all services answer; ``beside`` runs at the same time as they start. Returns when both are
+    done.
+    """
     place = services.place
     bucket = Bucket(services.url("s3"), BUCKET)
 
@@ -71,26 +82,31 @@ def start_stack(supervisor: Supervisor, services: Services, say: Say) -> Stack:
             supervisor.wait_ready(service)
             say(f"{service.name} is ready")
 
-    _all_at_once(supervisor, [storage, airflow, lambda: _bring_up(supervisor, services.device(), say)])
     stack = Stack(place, services, supervisor, services.api(), bucket)
-    _settle(stack)
+
+    def all_services() -> None:
+        _all_at_once(supervisor, [storage, airflow, lambda: _bring_up(supervisor, services.device(), say)])
+        _settle(stack)
+        ready()
+
+    _all_at_once(supervisor, [all_services, beside])
     return stack
 
 
 def _all_at_once(supervisor: Supervisor, jobs: list[Callable[[], None]]) -> None:
+    """Run jobs in threads; when one fails the others are interrupted and its error is raised."""
     with ThreadPoolExecutor(len(jobs)) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
-            while not all(future.done() for future in futures):
-                supervisor.sleep(0.1)
-                for future in futures:
-                    if future.done():
-                        future.result()
-        except BaseException:
-            supervisor.stop()  # lets the other jobs end
+            while wait(futures, timeout=0.2, return_when=FIRST_EXCEPTION).not_done:
+                if any(future.done() and future.exception() for future in futures):
+                    supervisor.interrupt()
+        except BaseException:  # a signal, in the main thread
+            supervisor.interrupt()
             raise
-    for future in futures:
-        future.result()
+    errors = [error for future in futures if (error := future.exception())]
+    if errors:
+        raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
 
 
 def _bring_up(supervisor: Supervisor, service: Service, say: Say) -> None:

@@ -134,6 +134,10 @@ class Supervisor:
         if self._stopping.wait(seconds):
             raise Stopped("the stack is stopping")
 
+    def interrupt(self) -> None:
+        """Make everyone who waits raise Stopped; ends no process."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End commands first (they may checkpoint), then services, last those that others write to; safe twice."""
         self._stopping.set()
