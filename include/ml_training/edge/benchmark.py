@@ -264,7 +264,7 @@ def _known_result(
 
 def _warn(result: BenchmarkResult, files: ModelFiles) -> None:
     if result.described_board and result.described_board.lower() not in result.board.lower():
-        logger.warning("%s is described as %s and reports %s", result.device, result.described_board, result.board)
+        logger.info("%s is described as %s and reports %s", result.device, result.described_board, result.board)
     if result.runtime_version != files.runtime:
         logger.warning("%s has %s, the model was made for %s", result.device, result.runtime_version, files.runtime)
     if result.throttled not in (None, "0x0"):

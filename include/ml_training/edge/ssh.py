@@ -74,7 +74,7 @@ class DeviceConnection:
             channel.exec_command(command)
             output, errors = bytearray(), bytearray()
             try:
-                while not (channel.exit_status_ready() and channel.eof_received):
+                while not (channel.closed or (channel.exit_status_ready() and channel.eof_received)):
                     self._read(channel, output, errors, deadline)
                 _drain(channel, output, errors)
             except BaseException:
