@@ -1,7 +1,7 @@
 """Reads the YAML configs; the only reader of them.
 
-    config = load_config("base_model")                       # a name in include/configs
-    config = load_config("my/own.yaml", {"training.seed": 2})  # a path, with overrides
+config = load_config("base_model")                       # a name in include/configs
+config = load_config("my/own.yaml", {"training.seed": 2})  # a path, with overrides
 """
 
 import difflib

@@ -46,7 +46,7 @@ VARIABLES = {
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings that ``environment`` (default: the process's) gives; empty variables count as absent."""
     source = os.environ if environment is None else environment
-    return Settings(**{name: source[key] for name, key in VARIABLES.items() if source.get(key)})  # type: ignore[arg-type]
+    return Settings(**{name: source[key] for name, key in VARIABLES.items() if source.get(key)})
 
 
 def device_credentials(name: str, environment: Mapping[str, str] | None = None) -> str | None:

@@ -1,7 +1,7 @@
 """The manifest that travels with a model file: what it is, what it takes and gives, how to use it.
 
-    manifest = read_manifest("s3://adbreak/training/<run_id>/int8/model.tflite")
-    manifest.sha256, manifest.threshold, manifest.input.scale
+manifest = read_manifest("s3://adbreak/training/<run_id>/int8/model.tflite")
+manifest.sha256, manifest.threshold, manifest.input.scale
 """
 
 from datetime import datetime
@@ -68,4 +68,4 @@ def read_manifest(model_uri: str) -> Manifest:
     try:
         return Manifest.model_validate(storage.read_json(uri))
     except ObjectNotFound as error:
-        raise ModelError(f"{model_uri} has no {MANIFEST_NAME} beside it: convert it with conversion.to_tflite") from error
+        raise ModelError(f"{model_uri} has no {MANIFEST_NAME}: convert it with conversion.to_tflite") from error

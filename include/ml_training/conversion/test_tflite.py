@@ -18,7 +18,7 @@ from ml_training.inference.scorer import TfliteScorer
 from ml_training.statistics.intervals import metric_intervals, paired_difference
 from ml_training.training.evaluate import evaluate, read_judged, slice_f1
 from ml_training.training.model_card import read_card
-from ml_training.training.predictions import Predictions, predict_split
+from ml_training.training.predictions import Predictions, predict_split, stored_predictions
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import ModelError
 from ml_training.utils.records import Interval
@@ -26,20 +26,22 @@ from ml_training.utils.records import Interval
 FLOAT_TYPES = ("float16", "float32", "float64")
 
 
-def test_int8_file(
+def judge_int8_file(
     model_uri: str, *, parent_uri: str, data_dir: str, champion: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Judge an int8 file on the test split; stores and returns the report (``docs/promotion.md`` lists its fields).
 
-    ``champion`` is ``{"name", "version", "model_uri"}`` of the model in service. Raises ModelError when the parent is not
-    the one that the manifest names.
+    ``champion`` is ``{"name", "version", "model_uri"}`` of the model in service. Raises ModelError when the parent is
+    not the one that the manifest names.
     """
     manifest = read_manifest(model_uri)
     parent = read_card(parent_uri)
     if manifest.run_id != parent.run_id:
         raise ModelError(f"{model_uri} comes from run {manifest.run_id}, but its parent is of run {parent.run_id}")
     evaluation, int8 = evaluate(read_judged(model_uri), data_dir=data_dir)
-    scores = predict_split(parent_uri, data_dir, manifest.dataset_id, "test")
+    scores = stored_predictions(parent_uri, data_dir, manifest.dataset_id, "test") or predict_split(
+        parent_uri, data_dir, manifest.dataset_id, "test"
+    )
     int8_counts, float_counts = int8.counts(manifest.threshold), scores.counts(parent.threshold)
     floats = float_tensors(model_uri)
     report_uri = storage.join(model_uri.rsplit("/", 1)[0], "report.json")
@@ -67,9 +69,6 @@ def test_int8_file(
     }
     storage.write_json(report_uri, report)
     return report
-
-
-test_int8_file.__test__ = False  # type: ignore[attr-defined]  # its name is the customer's; pytest must not collect it
 
 
 def float_tensors(model_uri: str) -> list[str]:
@@ -113,7 +112,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     champion = None
     if args.champion:
         champion = {"name": args.champion_name, "version": args.champion_version, "model_uri": args.champion}
-    return test_int8_file(args.model, parent_uri=args.parent, data_dir=args.data_dir, champion=champion)
+    return judge_int8_file(args.model, parent_uri=args.parent, data_dir=args.data_dir, champion=champion)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -121,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_parser("ml_training.conversion.test_tflite", __doc__)
     parser.add_argument("--model", required=True, help="a model.tflite with its manifest beside it")
     parser.add_argument("--parent", required=True, help="the model.keras that it was converted from")
-    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder with frames and datasets")
+    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder that holds the data")
     parser.add_argument("--champion", help="the model.tflite in service, with its manifest beside it")
     parser.add_argument("--champion-name", default="champion")
     parser.add_argument("--champion-version", default="")

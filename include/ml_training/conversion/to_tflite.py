@@ -91,7 +91,8 @@ def _quantize_aware(
     seed = card.config.training.seed
     model = quantize(_load(model_uri))
     with range_decay(section.range_decay):
-        calibrate(model, _calibration_batches(training, data_dir, section.calibration_batches, section.batch_size, seed))
+        batches = _calibration_batches(training, data_dir, section.calibration_batches, section.batch_size, seed)
+        calibrate(model, batches)
     logger.info("ranges calibrated with %d batches of %d", section.calibration_batches, section.batch_size)
     freeze_batch_norms(model)
     lower, upper = split_at_stage(model, card.config.training.upper.from_block, prefix=PREFIX)
@@ -259,7 +260,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="a model.keras with its card beside it")
     parser.add_argument("--output", required=True, help="folder for model.tflite, manifest.json and golden.npz")
     parser.add_argument("--quantize", choices=("int8",), default="int8")
-    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder with frames and datasets")
+    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder that holds the data")
     parser.set_defaults(run=_run)
     return run_command(parser, argv)
 

@@ -106,7 +106,7 @@ class KerasScorer:
     def score(self, images: Images) -> Scores:
         """Score uint8 [N, H, W, 3] in batches."""
         parts = [
-            self._model(scale(images[start : start + KERAS_BATCH]), training=False).numpy().reshape(-1)
+            self._model.predict_on_batch(scale(images[start : start + KERAS_BATCH])).reshape(-1)
             for start in range(0, len(images), KERAS_BATCH)
         ]
         return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)

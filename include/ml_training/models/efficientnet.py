@@ -1,7 +1,8 @@
 """EfficientNet-Lite0: the trunk of the base model, with its ImageNet weights.
 
-    model = build_classifier(ModelSection(), weights="imagenet")    # RGB float32 [N, 224, 224, 3], scaled by inference.scorer.scale
-    lower, upper = split_at_stage(model, 6)                         # upper(lower(x)) is model(x), weights shared
+    model = build_classifier(ModelSection(), weights="imagenet")
+    probabilities = model(scale(images))            # inference.scorer.scale; float32 [N, 224, 224, 3] -> [N, 1]
+    lower, upper = split_at_stage(model, 6)         # upper(lower(x)) is model(x), weights shared
 
 The Lite variants drop squeeze-and-excite and use ReLU6, so that every operation has an int8 kernel on small devices
 (Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog, 2020; Tan & Le, arXiv:1905.11946).
@@ -79,15 +80,14 @@ def split_at_stage(model: keras.Model, stage: int, *, prefix: str = "") -> tuple
 
     ``prefix`` is what quantization-aware training puts before the names of layers (``quant_``).
     """
-    first = model.get_layer(f"{prefix}{block_name(stage, 0)}_expand_conv")
-    boundary = first.input
+    boundary = _boundary(model, stage, prefix)
     return keras.Model(model.input, boundary), keras.Model(boundary, model.output)
 
 
-def split_at_pool(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Cut a classifier behind its pooling: the trunk (features float32 [N, 1280]) and the head."""
-    pooled = model.get_layer("pool").output
-    return keras.Model(model.input, pooled), keras.Model(pooled, model.output)
+def split_at_pool(model: keras.Model, stage: int) -> tuple[keras.Model, keras.Model]:
+    """Cut what follows ``stage`` behind its pooling: up to the features float32 [N, 1280], and the head on them."""
+    pooled = model.get_layer("pool").get_output_at(0)
+    return keras.Model(_boundary(model, stage, ""), pooled), keras.Model(pooled, model.output)
 
 
 def freeze_below(model: keras.Model, stage: int) -> None:
@@ -114,6 +114,10 @@ def load_imagenet_weights(model: keras.Model) -> None:
         _set_convolution(model, tensors, f"{name}_depthwise", f"{source}._depthwise_conv", f"{source}._bn1")
         _set_convolution(model, tensors, f"{name}_project", f"{source}._project_conv", f"{source}._bn2")
     _set_convolution(model, tensors, "head", "_conv_head", "_bn1")
+
+
+def _boundary(model: keras.Model, stage: int, prefix: str) -> Any:
+    return model.get_layer(f"{prefix}{block_name(stage, 0)}_expand_conv").get_input_at(0)  # 0: the whole model's own
 
 
 def _convolution(x: Any, filters: int, kernel: int, name: str, *, stride: int = 1, activation: bool = True) -> Any:

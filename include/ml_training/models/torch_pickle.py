@@ -74,5 +74,3 @@ def _read_storage(file: BinaryIO, storage: _Storage) -> npt.NDArray[Any]:
 def _view(tensor: _Tensor, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     strides = [step * values.itemsize for step in tensor.stride]
     return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, strides).copy()
-
-

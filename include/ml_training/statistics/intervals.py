@@ -1,7 +1,7 @@
 """Intervals by bootstrap over recordings: frames of one recording are no independent evidence.
 
     table = count_by_recording(recording_ids, labels, scores >= threshold)
-    intervals = metric_intervals(table)        # {'precision': Interval(value=0.95, low=0.91, high=0.98, recordings=12), ...}
+    intervals = metric_intervals(table)        # {'precision': Interval(value=0.95, low=0.91, high=0.98, ...), ...}
 
 Whole recordings are drawn with replacement, 2,000 times; the interval spans the 2.5 to 97.5 percentiles
 (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Fewer than two recordings give no interval.

@@ -59,7 +59,7 @@ def compute_activations(
     cache.flush()
     mark.write_text(json.dumps(facts))
     seconds = time.monotonic() - started
-    logger.info("activations of %d pictures in %.1f s (%.0f a second)", count * copies, seconds, count * copies / seconds)
+    logger.info("activations of %d pictures in %.1f s", count * copies, seconds)
     return cache
 
 

@@ -89,7 +89,7 @@ def slice_f1(predictions: Predictions, threshold: float) -> dict[str, Interval]:
     samples = predictions.samples
     found = {}
     for field, values in (("channel", samples.channels), ("genre", samples.genres)):
-        for value in sorted({str(v) for v in values if v is not None}):
+        for value in sorted({str(value) for value in values if value}):
             mask = values == value
             if len(np.unique(samples.labels[mask])) == 2:
                 found[f"{field}={value}"] = metric_intervals(predictions.counts(threshold, mask))["f1"]
@@ -119,7 +119,8 @@ def _save_worst(predictions: Predictions, threshold: float, data_dir: str, path:
     wrong = np.flatnonzero((scores >= threshold) != (samples.labels == 1))
     chosen = np.sort(wrong[np.argsort(-np.abs(scores[wrong] - threshold), kind="stable")][:WORST_ERRORS])
     shown: Samples = samples.take(chosen)
-    images = [image for _, batch in iterate_images(shown, data_dir, batch_size=64) for image in batch] if len(chosen) else []
+    batches = iterate_images(shown, data_dir, batch_size=64) if len(chosen) else ()
+    images = [image for _, batch in batches for image in batch]
     captions = [
         f"{recording} {seconds:.0f} s\nis {'ad' if label else 'content'}, scored {score:.2f}"
         for recording, seconds, label, score in zip(
@@ -142,8 +143,8 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     parser = command_parser("ml_training.training.evaluate", __doc__)
-    parser.add_argument("--model", required=True, help="a .keras or .tflite file with its card or manifest beside it")
-    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder with frames and datasets")
+    parser.add_argument("--model", required=True, help="a .keras or .tflite file, its card or manifest beside it")
+    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder that holds the data")
     parser.add_argument("--test-data", help="dataset version (default: the one that the model was trained on)")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--threshold", type=float, help="instead of the model's own")

@@ -49,7 +49,7 @@ def fit_classifier(
     model = build_classifier(config.model, weights=config.model.pretrained)
     lower, upper = split_at_stage(model, config.training.upper.from_block)
     training, validation = _activations(lower, config, data, work_dir)
-    _fit_head(model, upper, config, training, validation, checkpoints, on_epoch)
+    _fit_head(model, config, training, validation, checkpoints, on_epoch)
     freeze_below(model, config.training.upper.from_block)
     section = config.training.upper
     fit(
@@ -78,15 +78,13 @@ def _activations(
 
 def _fit_head(
     model: keras.Model,
-    upper: keras.Model,
     config: TrainingConfig,
     training: LabeledArrays,
     validation: LabeledArrays,
     checkpoints: str,
     on_epoch: OnEpoch,
 ) -> None:
-    pooled = keras.Model(upper.input, model.get_layer("pool").output)
-    _, head = split_at_pool(model)
+    pooled, head = split_at_pool(model, config.training.upper.from_block)
     section = config.training.head
     fit(
         head,

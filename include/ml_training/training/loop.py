@@ -2,8 +2,8 @@
 
     fit(head, features, labels, validation=(more, their_labels), options=LoopOptions(epochs=30, ...), store=store)
 
-An epoch's order depends on the seed and the epoch alone, and its end is a checkpoint: a training that was killed goes on
-from there and ends with the same weights. The epoch with the highest average precision on validation is kept.
+An epoch's order depends on the seed and the epoch alone, and its end is a checkpoint: a training that was killed goes
+on from there and ends with the same weights. The epoch with the highest average precision on validation is kept.
 """
 
 import logging
@@ -86,7 +86,7 @@ def fit(
 def predict(model: keras.Model, inputs: Array, *, batch_size: int = 32) -> npt.NDArray[np.float32]:
     """Return the model's output for every input, flattened: float32 [N]."""
     parts = [
-        model(np.asarray(inputs[start : start + batch_size], np.float32), training=False).numpy().reshape(-1)
+        model.predict_on_batch(np.asarray(inputs[start : start + batch_size], np.float32)).reshape(-1)
         for start in range(0, len(inputs), batch_size)
     ]
     return np.concatenate(parts)
@@ -135,7 +135,8 @@ def _train_epoch(model: keras.Model, training: LabeledArrays, options: LoopOptio
         inputs = np.asarray(training.inputs[chosen], np.float32)
         loss = model.train_on_batch(inputs, training.labels[chosen, None].astype(np.float32), weights[chosen])
         if not np.isfinite(loss):
-            raise ModelError(f"the loss is {loss} in epoch {epoch + 1}: lower the learning rate ({options.learning_rate:g})")
+            advice = f"lower the learning rate ({options.learning_rate:g})"
+            raise ModelError(f"the loss is {loss} in epoch {epoch + 1}: {advice}")
         total += float(loss) * len(chosen)
         now = time.monotonic()
         if now - spoke > PROGRESS_SECONDS:

@@ -1,7 +1,7 @@
 """The card that lies beside a float model: what made it, and the threshold to use it with.
 
-    card = read_card("s3://adbreak/training/<run_id>/float/model.keras")
-    card.dataset_id, card.threshold
+card = read_card("s3://adbreak/training/<run_id>/float/model.keras")
+card.dataset_id, card.threshold
 """
 
 from datetime import datetime

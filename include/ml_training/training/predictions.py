@@ -1,13 +1,12 @@
 """What a model said of every frame of a split, as a table that later comparisons read.
 
-    predictions = predict_split("s3://.../model.tflite", data_dir, dataset_id, "test")
-    write_predictions(predictions, "s3://.../predictions-test.parquet")
+predictions = predict_split("s3://.../model.tflite", data_dir, dataset_id, "test")
+write_predictions(predictions, "s3://.../predictions-test.parquet")
 """
 
 import io
 import logging
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from ml_training.cloud import storage
 from ml_training.inference.scorer import Scorer, load_scorer
 from ml_training.statistics.intervals import RecordingCounts, count_by_recording
 from ml_training.training.samples import Samples, iterate_images, read_samples
+from ml_training.utils.errors import ObjectNotFound
 from ml_training.utils.records import Split
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,21 @@ def predict_split(model_uri: str, data_dir: str, dataset_id: str, split: Split) 
     """Score every scored frame of a split with a model file."""
     samples = read_samples(data_dir, dataset_id, split)
     with storage.local_copy(model_uri) as path:
-        return Predictions(samples, score_samples(load_scorer(Path(path)), samples, data_dir))
+        return Predictions(samples, score_samples(load_scorer(path), samples, data_dir))
+
+
+def stored_predictions(model_uri: str, data_dir: str, dataset_id: str, split: Split) -> Predictions | None:
+    """Return what ``training.evaluate`` left beside a model, when it is about this dataset version; else None."""
+    folder = model_uri.rsplit("/", 1)[0]
+    try:
+        evaluation = storage.read_json(storage.join(folder, f"evaluation-{split}.json"))
+    except ObjectNotFound:
+        return None
+    if (evaluation["model_uri"], evaluation["dataset_id"]) != (model_uri, dataset_id):
+        return None
+    with storage.local_copy(evaluation["predictions_uri"]) as path:
+        scores = np.asarray(pq.read_table(path, columns=["score"])["score"])
+    return Predictions(read_samples(data_dir, dataset_id, split), scores)
 
 
 def score_samples(scorer: Scorer, samples: Samples, data_dir: str) -> npt.NDArray[np.float32]:

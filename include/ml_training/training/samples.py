@@ -1,7 +1,7 @@
 """The frames of a dataset version, as arrays.
 
-    samples = read_samples("s3://adbreak", dataset_id, "validation")
-    for start, images in iterate_images(samples, "s3://adbreak", batch_size=64): ...    # uint8 [n, 224, 224, 3]
+samples = read_samples("s3://adbreak", dataset_id, "validation")
+for start, images in iterate_images(samples, "s3://adbreak", batch_size=64): ...    # uint8 [n, 224, 224, 3]
 """
 
 from collections.abc import Iterator

@@ -102,7 +102,7 @@ def _find_run(mlflow: Any, run_id: str) -> str | None:
 def _mlflow() -> Any:
     import mlflow
 
-    mlflow.set_tracking_uri(read_settings().mlflow_tracking_uri)
+    mlflow.set_tracking_uri(read_settings().mlflow_tracking_uri or "")
     return mlflow
 
 

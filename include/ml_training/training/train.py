@@ -131,9 +131,9 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     config = load_config(args.config, overrides)
     dataset_id = args.dataset
     if dataset_id is None:
-        from ml_training.data.dataset import build_dataset
+        from ml_training.data import dataset
 
-        dataset_id = build_dataset(config, args.data_dir)["dataset_id"]
+        dataset_id = dataset.build(args.data_dir, config.data)["dataset_id"]
     output_dir = args.output_dir or storage.join(args.data_dir, "training")
     return train(config, data_dir=args.data_dir, dataset_id=dataset_id, output_dir=output_dir)
 
@@ -142,8 +142,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     parser = command_parser("ml_training.training.train", __doc__)
     parser.add_argument("--config", default="base_model", help="name in include/configs, or a path")
-    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder with frames and datasets")
-    parser.add_argument("--dataset", help="dataset version; by default one is built from all labelled frames")
+    parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder that holds the data")
+    parser.add_argument("--dataset", help="dataset version (default: one built from all labelled frames)")
     parser.add_argument("--output-dir", help="where runs are kept (default: DATA_DIR/training)")
     parser.add_argument("--epochs", type=int, help="epochs of the upper blocks, instead of the config's")
     parser.add_argument("--seed", type=int, help="seed, instead of the config's")
