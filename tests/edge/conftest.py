@@ -17,7 +17,9 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from ml_training.utils.hashing import sha256_file
 
-TINY_MODEL = Path(__file__).parents[1] / "data_files" / "tiny_int8.tflite"
+REPOSITORY = Path(__file__).resolve().parents[2]
+TINY_MODEL = REPOSITORY / "tests" / "data_files" / "tiny_int8.tflite"
+STACK_PYTHON = REPOSITORY / ".venv" / "stack" / "bin" / "python"
 SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
 
 
@@ -57,9 +59,7 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
     folder = tmp_path_factory.mktemp("sshd")
     for name in ("host_key", "login_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (folder / "config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/login_key.pub\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
@@ -84,8 +84,15 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
         server.wait(10)
 
 
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while time.monotonic() < end and server.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -93,7 +100,34 @@ def _wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> Non
             time.sleep(0.05)
         else:
             return
-    pytest.fail(f"sshd did not start: {log.read_text()}")
+    pytest.fail(f"the SSH server did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def stack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The description of the local stack's device: another SSH server, whose SFTP shows its home as the root."""
+    if not STACK_PYTHON.exists():
+        pytest.skip("no .venv/stack here: make setup builds it, to test with the local stack's device")
+    folder = tmp_path_factory.mktemp("stack-device")
+    port = free_port()
+    command = [STACK_PYTHON, "-m", "local_stack.device_server", "--folder", folder, "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "include")}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        _wait_for_port(port, server, folder / "log")
+        keygen = ["ssh-keygen", "-y", "-f", folder / "host_key"]
+        host_key = subprocess.run(keygen, check=True, capture_output=True, text=True).stdout
+        yield {
+            "host": "127.0.0.1",
+            "port": port,
+            "user": "pi",
+            "host_key": host_key,
+            "key_file": str(folder / "login_key"),
+        }
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 @pytest.fixture

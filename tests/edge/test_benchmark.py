@@ -46,6 +46,13 @@ def test_measures_latency_memory_and_parity(model_uri: str, device: dict[str, An
     assert left_behind(device) == []
 
 
+def test_the_device_of_the_local_stack(model_uri: str, stack_server: dict[str, Any], tmp_path: Path) -> None:
+    result = measure(model_uri, stack_server, tmp_path)
+    assert (result["golden_exact"], result["simulated"]) == (True, True)
+    with pytest.raises(DeviceError, match="apt install python3"):
+        measure(model_uri, {**stack_server, "python": "python9"}, tmp_path, again=True)
+
+
 def test_a_board_that_is_not_the_gates_is_simulated(model_uri: str, device: dict[str, Any], tmp_path: Path) -> None:
     claimed = {**device, "board": "Raspberry Pi 5"}
     result = measure(model_uri, claimed, tmp_path)
