@@ -47,6 +47,7 @@ def decide(name: str, version: str, summary: str) -> None:
         module="ml_training.registry.client",
         environment="airflow",
         spec={"command": "promote", "name": name, "version": version, "approved_by": "{{ approver(ti, params) }}"},
+        skip_if="{{ not approver(ti, params) }}",
         map_label=name,
         map_index_template="{{ task.map_label }}",
         trigger_rule="none_failed",

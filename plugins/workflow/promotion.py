@@ -28,15 +28,20 @@ def ask_a_person(params: dict[str, Any]) -> None:
     """Skip the approval when promotions are automatic, or when the form says who approved."""
     if params["approved_by"]:
         raise AirflowSkipException(f"approved by {params['approved_by']}")
-    if Variable.get("adbreak_promotion_approval", default="manual") == AUTOMATIC:
+    if _is_automatic():
         raise AirflowSkipException("the variable adbreak_promotion_approval says automatic")
 
 
 def approver(ti: Any, params: dict[str, Any]) -> str:
-    """Return who approved: the person in the form, the one who answered, or ``automatic``."""
-    answer = ti.xcom_pull(task_ids="approval", map_indexes=ti.map_index) or {}
-    person = answer.get("responded_by_user") or {}
-    return params["approved_by"] or person.get("name") or person.get("id") or AUTOMATIC
+    """Return who approved: the person who answered, the one in the form, ``automatic``; empty when nobody did.
+
+    The promotion asks this itself: inside a mapped group, Airflow's approval cannot skip what comes after a rejection.
+    """
+    answer = ti.xcom_pull(task_ids="approval", map_indexes=ti.map_index)
+    if answer:
+        person = answer.get("responded_by_user") or {}
+        return (person.get("name") or person.get("id") or "") if answer["chosen_options"] == ["Approve"] else ""
+    return params["approved_by"] or (AUTOMATIC if _is_automatic() else "")
 
 
 def champion(models: Models, *, ti: Any, outlet_events: Any) -> Models:
@@ -65,3 +70,7 @@ def promotion_report(models: Models, *, ti: Any) -> dict[str, Any]:
     fail_if_a_task_failed(ti)
     results = results_by_index(ti, "promotion", len(models or []))
     return {model["name"]: result or "not promoted" for model, result in zip(models or [], results, strict=True)}
+
+
+def _is_automatic() -> bool:
+    return bool(Variable.get("adbreak_promotion_approval", default="manual") == AUTOMATIC)

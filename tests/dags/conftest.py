@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def airflow_database() -> None:
     initdb()
 
 
-def parse(dag_id: str) -> Any:
+def parse_dag(dag_id: str) -> Any:
     """Parse a DAG anew (a run leaves its parameters in the object) and let its retries follow at once."""
     from airflow.dag_processing.dagbag import DagBag
 
@@ -50,6 +51,12 @@ def parse(dag_id: str) -> Any:
     return dag
 
 
+@pytest.fixture(scope="session")
+def parse(airflow_database: None) -> Any:
+    """Give a DAG by its name."""
+    return parse_dag
+
+
 class Run:
     """A finished run of a DAG: its state, the states of its tasks, what they returned and announced."""
 
@@ -61,6 +68,11 @@ class Run:
             instances = dag_run.get_task_instances(session=session)
             self._states = {(ti.task_id, ti.map_index): str(ti.state) for ti in instances}
         self._dag_run = dag_run
+        self.run_type = str(dag_run.run_type)
+
+    def states(self) -> dict[str, str]:
+        """The states of all tasks; of a mapped one, of its last instance."""
+        return {name: state for (name, _), state in self._states.items()}
 
     def state_of(self, task_id: str) -> str | list[str]:
         """The state of a task, or the states of a mapped task's instances in order."""
@@ -103,8 +115,11 @@ def run_dag(airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", '{"conn_type": "aws"}')
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "http"}')
 
+    sleep = time.sleep  # dag.test() waits a second whenever it has only skipped something
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
+
     def run(dag_id: str, **conf: Any) -> Run:
-        return Run(parse(dag_id).test(run_conf=conf))
+        return Run(parse_dag(dag_id).test(run_conf=conf))
 
     return run
 
