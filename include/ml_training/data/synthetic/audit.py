@@ -22,7 +22,8 @@ from ml_training.utils.errors import DataError, ValidationFailed
 from ml_training.utils.records import SCORED_LABELS
 
 NEAR_SECONDS = 5  # cuts and black gaps are counted this far to either side
-BLACK_LUMA, CUT_DIFFERENCE, EDGE_STEP = 12, 28.0, 60
+BLACK_LUMA, CUT_DIFFERENCE, EDGE_STEP = 12, 20.0, 60
+SILENCE_DB = -90.0
 CORNER = (45, 135)  # height and width of each corner, a fifth of a 360-line picture or less
 Series = npt.NDArray[np.float64]
 
@@ -162,15 +163,14 @@ def _corner_change(corners: list[Picture]) -> Series:
 
 
 def _loudness(path: Path, times: Series) -> tuple[Series, Series]:
-    """Return mean level (dB) and its spread over 50 ms pieces, for the two seconds around each time."""
+    """Return mean level (dB) and its spread over the codec's frames of 21 ms, for the two seconds around each time."""
     with av.open(str(path)) as container:
-        first = None
+        video = container.streams.video[0]
+        start = (video.start_time or 0) * float(video.time_base or 0)
         pieces: list[tuple[float, float]] = []
-        video_start = (container.streams.video[0].start_time or 0) * float(container.streams.video[0].time_base or 0)
         for frame in container.decode(audio=0):
-            first = video_start if first is None else first
             power = float(np.mean(frame.to_ndarray().astype(np.float32) ** 2))
-            pieces.append((frame.time - first, 10 * np.log10(power + 1e-9)))
+            pieces.append((frame.time - start, 10 * np.log10(power + 1e-9)))
     at, level = (np.array(column) for column in zip(*pieces, strict=True))
     windows = [level[(at >= t - 0.5) & (at < t + 1.5)] for t in times]
     return (

@@ -61,7 +61,7 @@ def draw_creative(seed: int, creative_id: str) -> Creative:
         script=script,
         product="car" if script == "car" else pick(rng, KINDS),
         actor=draw_look(rng),
-        shot_seconds=between(rng, 3.5, 7.0) if script in ("spokesperson", "static") else between(rng, 1.6, 4.0),
+        shot_seconds=between(rng, 4.0, 7.0) if script in ("spokesperson", "static") else between(rng, 2.0, 4.6),
         music=f"{owner}-music-{int(rng.integers(12)):02d}",
         voice=f"{owner}-voice-{int(rng.integers(10)):02d}",
     )

@@ -25,7 +25,7 @@ def _place(show: Show, rng: np.random.Generator) -> Picture:
     number = int(rng.integers(5))
     scene = stream(show.seed, "place", show.key, number)
     canvas = BACKDROPS[pick(scene, ("room", "room", "street", "hills", "blurred", "shop"))](scene, show.style.palette)
-    dark = between(scene, 0.45, 1.0)
+    dark = between(scene, 0.6, 1.0)
     return saturated((canvas * dark).astype(np.uint8), between(scene, 0.5, 1.1))
 
 
@@ -78,7 +78,7 @@ def establishing(show: Show, rng: np.random.Generator) -> Shot:
         if chance(rng, 0.15)
         else []
     )
-    return Shot(saturated((canvas * between(rng, 0.5, 1.0)).astype(np.uint8), 0.8), draw_camera(rng, 1.2), layers)
+    return Shot(saturated((canvas * between(rng, 0.65, 1.0)).astype(np.uint8), 0.8), draw_camera(rng, 1.2), layers)
 
 
 def _performer(show: Show, rng: np.random.Generator, height: int, x: float) -> Layer:

@@ -12,7 +12,7 @@ from ml_training.data.synthetic.randomness import between, chance, pick, stream
 from ml_training.data.synthetic.vocabulary import invented_name
 
 # In ads the logo goes away, stays (a quarter of the channels), was never there, or fades seconds before the break.
-LOGO_POLICIES = ("programme", "always", "fades", "absent", "programme", "translucent", "always", "fades")
+LOGO_POLICIES = ("programme", "always", "fades", "absent", "programme", "always", "absent", "translucent")
 SEPARATORS = ("black", "none", "none", "black", "none")  # between spots: a moment of black and silence, or a plain cut
 
 

@@ -36,7 +36,7 @@ BUILDERS: Mapping[str, Builder] = {**factual.BUILDERS, **fiction.BUILDERS, **spo
 def segment_shots(show: Show, rng: np.random.Generator, ticks: int) -> list[PlannedShot]:
     """Return the shots of a segment of ``show`` that lasts ``ticks``."""
     kinds = SHOTS[show.genre]
-    pace = show.shot_seconds * (0.4 if show.genre in ("news", "sport") and rng.random() < 0.25 else 1.0)  # a montage
+    pace = show.shot_seconds * (0.45 if show.genre in ("news", "sport") and rng.random() < 0.3 else 1.0)  # a montage
     planned = []
     for index, length in enumerate(shot_lengths(rng, ticks, pace * 12.5)):
         kind = str(rng.choice(list(kinds), p=list(kinds.values())))

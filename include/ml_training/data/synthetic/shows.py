@@ -14,14 +14,8 @@ from ml_training.data.synthetic.vocabulary import show_title
 
 GENRES = ("news", "sport", "drama", "talk", "documentary", "music")
 SHOWS_PER_CHANNEL = 3
-PACE = {
-    "news": 4.0,
-    "sport": 6.5,
-    "drama": 4.2,
-    "talk": 4.5,
-    "documentary": 4.5,
-    "music": 1.7,
-}  # mean seconds of a shot
+# mean seconds of a shot
+PACE = {"news": 3.0, "sport": 4.0, "drama": 3.0, "talk": 3.4, "documentary": 3.6, "music": 1.6}
 
 
 @dataclass(frozen=True)
@@ -54,5 +48,5 @@ def draw_show(seed: int, channel: str, index: int) -> Show:
         title=title,
         style=draw_style(rng, title),
         cast=tuple(draw_look(rng) for _ in range(5)),
-        shot_seconds=PACE[genre] * between(rng, 0.65, 1.4),
+        shot_seconds=PACE[genre] * between(rng, 0.55, 1.5),
     )
