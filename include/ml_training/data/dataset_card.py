@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml_training.cloud import storage
 from ml_training.data.manifest import AD, CONTENT, NOT_SCORED, LabelledRecording
@@ -33,10 +34,18 @@ def require_usable(manifest: pa.Table, splits: Mapping[str, SplitRecord]) -> Non
             if not counts[name]:
                 raise DatasetUnusable(
                     f"the split {split} has no frames of {name}: its recordings ({', '.join(names[:10])}) need labels "
-                    f"of both ad and content; label more of them, or add recordings that have {name}",
+                    f"of both ad and content{_masked(manifest, split, name)}; label more of them, or add recordings "
+                    f"that have {name}",
                     split=split,
                     missing=name,
                 )
+
+
+def _masked(manifest: pa.Table, split: str, name: str) -> str:
+    inside = manifest.filter((pc.field("split") == split) & (pc.field("label_name") == name))
+    if not len(inside):
+        return ""
+    return f" ({len(inside)} frames of {name} are masked: what airs there belongs to another split)"
 
 
 def describe(

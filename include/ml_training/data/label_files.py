@@ -9,7 +9,6 @@ perhaps a ``creative``. All mistakes of a file are told at once, each with its p
 import difflib
 import json
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
@@ -88,11 +87,18 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _contradictions(recording_id: str, segments: list[Segment]) -> list[str]:
-    return [
-        f"{recording_id}: {_describe(first)} and {_describe(second)} overlap and contradict each other"
-        for first, second in pairwise(segments)
-        if first.end_seconds - second.start_seconds > OVERLAP_SECONDS and first.label != second.label
-    ]
+    """Compare each segment with what reaches furthest of each label before it; ``segments`` are in order of start."""
+    found: list[str] = []
+    furthest: dict[str, Segment] = {}
+    for segment in segments:
+        for other in furthest.values():
+            if other.label != segment.label and other.end_seconds - segment.start_seconds > OVERLAP_SECONDS:
+                both = f"{_describe(other)} and {_describe(segment)}"
+                found.append(f"{recording_id}: {both} overlap and contradict each other")
+        reach = furthest.get(segment.label)
+        if reach is None or segment.end_seconds > reach.end_seconds:
+            furthest[segment.label] = segment
+    return found
 
 
 def _describe(segment: Segment) -> str:

@@ -88,7 +88,7 @@ def append_events(data_dir: str, recording_id: str, segments: Sequence[Segment],
         LabelEvent(
             event_id=short_hash([name, at]),
             recording_id=recording_id,
-            source=source,  # type: ignore[arg-type]
+            source=source,
             author=author,
             created_at=now,
             **segment.model_dump(),

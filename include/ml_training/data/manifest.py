@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
+from ml_training.config.schema import DataSection
 from ml_training.data.frames import read_index
 from ml_training.data.labels import segment_numbers
 from ml_training.data.masking import PLAIN_SHARPNESS, foreign_frames
@@ -75,14 +76,18 @@ def recording_rows(
     label_classes: Mapping[Any, str],
     belongs_to: Mapping[str, Split],
 ) -> pa.Table:
-    """Return the rows of one recording (``MANIFEST_SCHEMA``), in order of time."""
+    """Return the rows of one recording (``MANIFEST_SCHEMA``), in order of time.
+
+    Labels that ``label_classes`` does not name are taken as the schema's default takes them.
+    """
+    classes = {**DataSection().label_classes, **label_classes}
     facts, segments = recording.extraction, recording.segments
     index = read_index(data_dir, recording.recording_id, facts["extraction_id"])
     pts = index.column("pts_seconds").to_numpy()
     numbers = segment_numbers(segments, pts)
     plain = index.column("is_black").to_numpy() | (index.column("sharpness").to_numpy() < PLAIN_SHARPNESS)
     foreign = foreign_frames(segments, numbers, split, belongs_to, plain)
-    labels = np.array([*(CLASS_VALUES[label_classes[s.label]] for s in segments), NOT_SCORED], np.int8)[numbers]
+    labels = np.array([*(CLASS_VALUES[classes[s.label]] for s in segments), NOT_SCORED], np.int8)[numbers]
     if split != "test":
         labels = np.where(foreign, np.int8(NOT_SCORED), labels)
     rows = len(index)
