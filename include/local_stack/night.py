@@ -8,7 +8,7 @@ A model that its gates refuse is a result like any other. A failed task raises T
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from local_stack.recordings import (
 from local_stack.services import BUCKET, Services
 from local_stack.stack import Stack
 from local_stack.supervisor import Supervisor, log_tail
-from local_stack.workplace import Workplace, write_json
+from local_stack.workplace import Workplace, read_json, write_json
 
 GENERATOR = "ml_training.data.synthetic"
 NICE = 10  # the services come first: generating takes longer than their start anyway
@@ -86,6 +86,9 @@ def generate(supervisor: Supervisor, services: Services, board: Board, job: Job)
         return
     board.begin("recordings")
     plan, place = job.plan, services.place
+    stamp = night_folder(place, job) / "made.json"
+    if read_json(stamp) == asdict(plan):
+        return
     command = [
         *(str(place.python("ml")), "-m", GENERATOR, "generate"),
         *("--output-dir", str(night_folder(place, job)), "--night", str(job.night), "--seed", str(plan.seed)),
@@ -98,6 +101,7 @@ def generate(supervisor: Supervisor, services: Services, board: Board, job: Job)
         supervisor.sleep(0.5)
     if process.returncode:
         raise StackError(f"the generator of recordings failed.\n{log_tail(place.log('generator'))}")
+    write_json(stamp, asdict(plan))
 
 
 def night_folder(place: Workplace, job: Job) -> Path:
