@@ -66,7 +66,7 @@ def test_folders_that_do_not_do(tmp_path, files, message):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match="RECORDINGS=.*nothing: there is no such folder"):
+    with pytest.raises(InputError, match=r"RECORDINGS=.*nothing: there is no such folder"):
         find_recordings(tmp_path / "nothing")
 
 
