@@ -42,14 +42,14 @@ def read_upload(model_uri: str, verdicts_uri: str, name: str | None = None) -> U
     the manifest or the verdicts are of another file.
     """
     folder = model_uri.rsplit("/", 1)[0] if "/" in model_uri else "."
-    manifest_bytes = storage.read_bytes(storage.join(folder, "manifest.json"))
-    manifest, verdicts = json.loads(manifest_bytes), storage.read_json(verdicts_uri)
+    manifest_uri = storage.join(folder, "manifest.json")
+    manifest, verdicts = storage.read_json(manifest_uri), storage.read_json(verdicts_uri)
     model = storage.read_bytes(model_uri)
     sha256 = sha256_bytes(model)
     for document, where in ((manifest, f"the manifest beside {model_uri}"), (verdicts, verdicts_uri)):
         if document.get("sha256") != sha256:
             raise ModelError(f"{where} is of another file: expected sha256 {sha256}, received {document.get('sha256')}")
-    files = {"manifest.json": manifest_bytes, "model.tflite": model}
+    files = {"manifest.json": storage.read_bytes(manifest_uri), "model.tflite": model}
     golden = manifest.get("golden", {}).get("inputs")
     if golden:
         files["golden.npz"] = storage.read_bytes(storage.join(folder, golden))
