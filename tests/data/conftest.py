@@ -1,6 +1,7 @@
 """Small real recordings, made by the encoder, and a data root made of them."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from ml_training.data.collectors import extract
+from ml_training.data.labels import import_labels
 
 WIDTH, HEIGHT = 96, 64
 CLOCK = 90_000
@@ -80,16 +83,20 @@ def two_seconds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def data_root(tmp_path: Path) -> Path:
+def data_root(tmp_path: Path, _built_root: Path) -> Path:
     """A data root with six extracted and labelled recordings of three channels, of eight seconds each."""
-    from ml_training.data.collectors import extract
-    from ml_training.data.labels import import_labels
+    shutil.copytree(_built_root, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
+
+@pytest.fixture(scope="session")
+def _built_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
     labels = {}
     for channel in ("one", "two", "three"):
         for day in ("01", "02"):
             name = f"{channel}-{day}"
-            folder = tmp_path / "recordings" / channel / f"2026-01-{day}"
+            folder = root / "recordings" / channel / f"2026-01-{day}"
             write_recording(folder / f"{name}.ts", steady(8.0, rate=10), rate=10)
             (folder / f"{name}.json").write_text(json.dumps({"genre": "news", "show": "tonight"}))
             labels[name] = [
@@ -98,7 +105,7 @@ def data_root(tmp_path: Path) -> Path:
                 {"start": 6, "end": 7, "label": "ad", "creative": "everywhere-ad"},
                 {"start": 7, "end": 8, "label": "promo"},
             ]
-    extract(str(tmp_path / "recordings"), str(tmp_path / "frames"))
-    (tmp_path / "labels.json").write_text(json.dumps(labels))
-    import_labels(str(tmp_path / "labels.json"), str(tmp_path), source="file", author="tester")
-    return tmp_path
+    extract(str(root / "recordings"), str(root / "frames"))
+    (root / "labels.json").write_text(json.dumps(labels))
+    import_labels(str(root / "labels.json"), str(root), source="file", author="tester")
+    return root

@@ -80,17 +80,17 @@ def _findings(table: str, run: Any) -> list[Finding]:
 
 
 def _finding(table: str, item: Any) -> Finding:
-    meta, result = item.expectation_config.meta, item.result
-    places = result.get("unexpected_index_list") or []
-    recordings = sorted({str(place["recording_id"]) for place in places if "recording_id" in place})
-    return Finding(table, meta["name"], meta["severity"], _detail(meta["says"], item), recordings)
+    """Describe a broken rule. One that cannot be checked, or names no recording to set aside, stops the night."""
+    meta, error = item.expectation_config.meta, error_of(item)
+    places = item.result.get("unexpected_index_list") or []
+    recordings = sorted({str(place["recording_id"]) for place in places if place.get("recording_id")})
+    severity = "stop" if error or (meta["severity"] == "quarantine" and not recordings) else meta["severity"]
+    return Finding(table, meta["name"], severity, _detail(meta["says"], item.result, error), recordings)
 
 
-def _detail(says: str, item: Any) -> str:
-    error = item.exception_info.get("exception_message") if item.exception_info.get("raised_exception") else None
+def _detail(says: str, result: Mapping[str, Any], error: str | None) -> str:
     if error:
         return f"expected that {says}, but it could not be checked: {error}"
-    result = item.result
     if "unexpected_count" in result:
         examples = "; ".join(_example(place) for place in (result.get("unexpected_index_list") or [])[:EXAMPLES])
         return f"expected that {says}; {result['unexpected_count']} of {result['element_count']} do not ({examples})"
@@ -101,3 +101,12 @@ def _example(place: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in place.items()
     )
+
+
+def error_of(item: Any) -> str | None:
+    """Return why an expectation could not be checked, None when it could; the library nests it by metric, or not."""
+    info = item.exception_info
+    for entry in (info, *(value for value in info.values() if isinstance(value, dict))):
+        if entry.get("raised_exception"):
+            return str(entry.get("exception_message"))
+    return None
