@@ -84,7 +84,7 @@ def _finding(table: str, item: Any) -> Finding:
     meta, error = item.expectation_config.meta, error_of(item)
     places = item.result.get("unexpected_index_list") or []
     recordings = sorted({str(place["recording_id"]) for place in places if place.get("recording_id")})
-    severity = "stop" if error or (meta["severity"] == "quarantine" and not recordings) else meta["severity"]
+    severity: Severity = "stop" if error or (meta["severity"] == "quarantine" and not recordings) else meta["severity"]
     return Finding(table, meta["name"], severity, _detail(meta["says"], item.result, error), recordings)
 
 
