@@ -25,7 +25,7 @@ from local_stack.progress import clock, open_board
 from local_stack.stack import Stack, prepare_services, start_stack
 from local_stack.summary import render
 from local_stack.supervisor import Supervisor, raise_on_signals
-from local_stack.workplace import Workplace
+from local_stack.workplace import Workplace, write_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{'' if isinstance(error, Stopped) else 'error: '}{error}", file=sys.stderr, flush=True)
         return error.exit_code
     except OSError as error:
+        if error.errno in (errno.EPIPE, errno.EIO):  # nobody reads any more: the terminal or the pipe was closed
+            return 1
         if error.errno != errno.ENOSPC:
             raise
         print(f"\nerror: no space left on the disk that holds {error.filename or 'the state folder'}", file=sys.stderr)
@@ -78,8 +80,9 @@ def _work(place: Workplace, job: Job, *, once: bool, setup_seconds: float) -> No
     started = time.monotonic() - setup_seconds
     services = prepare_services(place)
     with ExitStack() as exits:
-        board = open_board(job.history.expected(job.kind))
+        board = open_board(job.history.expected(job.pace))
         supervisor = exits.enter_context(Supervisor(place))
+        exits.callback(print, "Stopping everything ...", flush=True)
         meter = exits.enter_context(MemoryMeter(place.tag))
         with board:
             board.took("set-up", setup_seconds)
@@ -95,6 +98,7 @@ def _work(place: Workplace, job: Job, *, once: bool, setup_seconds: float) -> No
             facts = {} if job.nothing_new else run_night(stack, board, job)
         if facts:
             remember(board, job)
+            write_json(place.state / "last_night.json", facts)
             seconds = time.monotonic() - started
             print(render(facts, board.durations(), meter.peak_bytes, stack.addresses(), seconds), flush=True)
         else:
@@ -105,11 +109,14 @@ def _work(place: Workplace, job: Job, *, once: bool, setup_seconds: float) -> No
 
 
 def _stay(stack: Stack) -> None:
-    """Keep watch until a signal raises Stopped."""
+    """Keep watch until somebody asks for the end."""
     print("Everything stays up until Ctrl-C (or `make stop` in another terminal).", flush=True)
-    while True:
-        stack.supervisor.check()
-        stack.supervisor.sleep(1)
+    try:
+        while True:
+            stack.supervisor.check()
+            stack.supervisor.sleep(1)
+    except Stopped:
+        return
 
 
 def _stop(place: Workplace) -> int:

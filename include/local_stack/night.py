@@ -59,6 +59,11 @@ class Job:
     plan: NightPlan | None = None
     nothing_new: bool = False
 
+    @property
+    def pace(self) -> str:
+        """Nights of one pace take about the same time."""
+        return "tiny" if self.plan and self.plan.conf else self.kind
+
 
 def check_options(place: Workplace, options: Options) -> Job:
     """Look at everything that the caller gave. Raises InputError before anything starts."""
@@ -136,7 +141,7 @@ def remember(board: Board, job: Job) -> None:
     """Note a night that ended well, so that the next one adds to it."""
     kind = "own" if job.kind == "own" else "generated"
     job.history.add(kind=kind, night=job.night, fingerprint=job.fingerprint)
-    job.history.remember(job.kind, board.durations())
+    job.history.remember(job.pace, board.durations())
 
 
 def _contents(stack: Stack, board: Board, job: Job) -> tuple[Found, Labels | None]:

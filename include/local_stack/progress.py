@@ -88,7 +88,7 @@ class Board:
         with self._lock:
             phase = self.phases[name]
             phase.seconds = phase.elapsed(time.monotonic())
-            phase.detail = detail or phase.detail
+            phase.detail = detail
             self.changed(f"{name} done after {clock(phase.seconds)}{'  ' + detail if detail else ''}")
 
     def took(self, name: str, seconds: float) -> None:

@@ -14,6 +14,7 @@ from local_stack.progress import clock
 WIDTH = 98
 INDENT = 14
 MOST_REASONS = 4
+SPLITS = ("train", "validation", "test")
 METRICS = ("precision", "recall", "f1")
 WORDS = {"pass": "passed", "fail": "failed", "not_measured": "not measured"}
 
@@ -73,8 +74,9 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
 def dataset_lines(dataset: Mapping[str, Any]) -> list[str]:
     """Say how many frames each split has."""
     parts = [
-        f"{split} {counts.get('ad', 0)} ad + {counts.get('content', 0)} content"
-        for split, counts in dataset.get("frames", {}).items()
+        f"{split} {dataset['frames'][split]['ad']} ad + {dataset['frames'][split]['content']} content"
+        for split in SPLITS
+        if split in dataset.get("frames", {})
     ]
     unit = f" (split by {dataset['split_unit']})" if dataset.get("split_unit") else ""
     return _entry("frames", f"{'; '.join(parts)}{unit}")
@@ -102,14 +104,14 @@ def interval(value: Mapping[str, Any]) -> str:
 
 
 def device(benchmark: Mapping[str, Any]) -> str:
-    """Return a device's latency, with the word simulated where it is no such board."""
+    """Return a device's latency, with the word simulated where it is not the board that the gate names."""
     latency = benchmark["latency_ms"]
-    mark = "simulated, " if benchmark.get("simulated") else ""
+    board = benchmark["board"]
+    if benchmark.get("simulated"):
+        described = benchmark.get("described_board") or board
+        board = described if "simulated" in described else f"simulated: {described}"
     parity = "golden outputs exact" if benchmark.get("golden_exact") else "golden outputs DIFFER"
-    return (
-        f"{benchmark['device']} ({mark}{benchmark['board']}): p50 {latency['p50']:.1f} ms, "
-        f"p95 {latency['p95']:.1f} ms, {parity}"
-    )
+    return f"{benchmark['device']}, {board}: p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms, {parity}"
 
 
 def gate_lines(judgement: Mapping[str, Any]) -> list[str]:

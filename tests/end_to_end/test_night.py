@@ -50,11 +50,11 @@ def test_a_night_ends_green_with_its_summary_and_leaves_nothing_running(state):
     for pattern in (
         r"recordings +6 extracted; 0\.05 hours",
         r"validation +frames: passed, 6 checked",
-        r"frames +train \d+ ad \+ \d+ content; validation .*; test ",
+        r"frames +train \d+ ad \+ \d+ content; validation ",
         r"float +precision \d\.\d+ .*recall .*f1 ",
         r"int8 +precision \d\.\d+ ",
         r"int8 file +\d\.\d+ MB",
-        r"device +pi_local \(simulated, ",
+        r"device +pi_local, simulated Raspberry Pi",
         r"result +(ACCEPTED|REFUSED)",
         r"registered +base-general-v1\.0\.0 \(MLflow version 1\), aliases: .*candidate",
         r"memory +\d\.\d GB at most",
