@@ -22,10 +22,10 @@ class DataDocsLink(BaseOperatorLink):
 
 
 class ValidationOperator(MlCommandOperator):
-    """Run one suite of Great Expectations over these recordings (none: all)."""
+    """Run one suite of Great Expectations over these recordings (none: all). Not retried: it would fail again."""
 
     operator_extra_links = (DataDocsLink(),)
 
     def __init__(self, *, suite: str, recordings: Sequence[str] | Any, **kwargs: Any) -> None:
         spec = {"command": "run", "suite": suite, "recordings": recordings}
-        super().__init__(module="ml_training.data.validation", spec=spec, **kwargs)
+        super().__init__(module="ml_training.data.validation", spec=spec, **{**kwargs, "retries": 0})

@@ -1,6 +1,8 @@
 """A fresh Airflow for the tests: its own home, a SQLite database, our DAGs; set before any airflow import."""
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-HOME = Path(os.environ.setdefault("ADBREAK_TEST_AIRFLOW_HOME", tempfile.mkdtemp(prefix="adbreak-airflow-")))
+HOME = Path(tempfile.mkdtemp(prefix="adbreak-airflow-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ.update(
     AIRFLOW_HOME=str(HOME),
     AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
@@ -79,7 +82,11 @@ class Run:
         states = {index: state for (name, index), state in self._states.items() if name == task_id}
         return states[-1] if set(states) == {-1} else [states[index] for index in sorted(states)]
 
-    def result_of(self, task_id: str, map_index: int = -1) -> Any:
+    def link_of(self, task_id: str) -> str:
+        """The link to the data docs that stands on a task."""
+        return str(self.result_of(task_id, key="_link_DataDocsLink"))
+
+    def result_of(self, task_id: str, map_index: int = -1, key: str = "return_value") -> Any:
         """What a task returned."""
         from airflow.models.xcom import XComModel
         from airflow.utils.session import create_session
@@ -87,7 +94,7 @@ class Run:
         with create_session() as session:
             query = XComModel.get_many(
                 run_id=self._dag_run.run_id,
-                key="return_value",
+                key=key,
                 task_ids=task_id,
                 dag_ids=self._dag_run.dag_id,
                 map_indexes=map_index,

@@ -26,6 +26,18 @@ with av.open(sys.argv[1], "w", format="mpegts") as output:
 """
 
 
+PAST_THE_END = {
+    "event_id": "past-the-end",
+    "recording_id": "evening",
+    "start_seconds": 30,
+    "end_seconds": 90,
+    "label": "ad",
+    "source": "person",
+    "author": "test",
+    "created_at": "2026-01-06T00:00:00Z",
+}
+
+
 def ml(*arguments: str) -> None:
     subprocess.run([os.environ["ADBREAK_ML_PYTHON"], *arguments], check=True, capture_output=True, timeout=60)
 
@@ -68,3 +80,12 @@ def test_from_recordings_to_validated_frames(run_dag: Any, recordings: Path, ale
     assert again.state == "success"
     assert again.state_of("frames") == "skipped"
     assert again.announced("frames") == []
+
+    events = tmp_path / "bucket" / "labels" / "events" / "evening" / "by-hand.jsonl"
+    events.write_text(json.dumps(PAST_THE_END) + "\n")
+    failed = run_dag("validate_dataset")
+    assert failed.state == "failed"
+    assert (failed.state_of("validate_frames"), failed.state_of("validate_labels")) == ("success", "failed")
+    assert failed.announced("validated_frames") == []
+    assert "evening" in alerts()[-1]["facts"]["reason"]
+    assert failed.link_of("validate_labels").endswith("/bucket/validation/data_docs/index.html")

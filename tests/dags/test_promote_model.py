@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +16,22 @@ pytestmark = pytest.mark.airflow
 NAME = "base-general"
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables: made once, for it takes seconds."""
+    from ml_training.registry.server import RegistryServer
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    RegistryServer(f"sqlite:///{path}").names()
+    return path
+
+
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A real MLflow store in a file, which the commands reach by the connection ``mlflow_default``."""
     from ml_training.registry.server import RegistryServer
 
-    address = f"sqlite:///{tmp_path}/mlflow.db"
+    address = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
     connection = {"conn_type": "http", "extra": {"tracking_uri": address}}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,6 +1,8 @@
 """What the tests of the plugins share: Airflow's settings from the environment alone, and a command to run."""
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,7 +12,9 @@ from textwrap import dedent
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="adbreak-airflow-"))
+if "AIRFLOW_HOME" not in os.environ:
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="adbreak-airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 if str(REPOSITORY / "plugins") not in sys.path:
     sys.path.insert(0, str(REPOSITORY / "plugins"))

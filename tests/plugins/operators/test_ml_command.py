@@ -109,6 +109,22 @@ def test_killing_the_task_ends_the_whole_group(command: Callable[..., str], tmp_
     assert not is_alive(int((tmp_path / "child").read_text()))
 
 
+def test_a_timeout_ends_the_whole_group(command: Callable[..., str], tmp_path: Path) -> None:
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow.sdk.execution_time.timeout import timeout
+
+    module = command("""
+        child = subprocess.Popen(["sleep", "300"])
+        open(args.text, "w").write(str(child.pid))
+        time.sleep(300)
+    """)
+    started = time.monotonic()
+    with pytest.raises(AirflowTaskTimeout), timeout(3):
+        run(module, {"text": str(tmp_path / "child")})
+    assert time.monotonic() - started < 12
+    assert not is_alive(int((tmp_path / "child").read_text()))
+
+
 def test_no_device_no_secret_and_no_airflow_setting_reaches_the_command(
     command: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
