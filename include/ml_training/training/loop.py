@@ -21,6 +21,8 @@ from ml_training.utils.metrics import average_precision
 
 logger = logging.getLogger(__name__)
 
+keras.backend.experimental.enable_tf_random_generator()  # dropout whose state can be set, not that of a traced graph
+
 Array = npt.NDArray[Any]
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -126,7 +128,7 @@ def _restore(model: keras.Model, optimizer: Any, store: CheckpointStore) -> Trai
 
 def _train_epoch(model: keras.Model, training: LabeledArrays, options: LoopOptions, epoch: int) -> float:
     order = np.random.default_rng([options.seed, epoch]).permutation(len(training.labels))
-    keras.utils.set_random_seed(options.seed * 1000 + epoch)  # dropout
+    _seed_dropout(model, options.seed * 1000 + epoch)
     weights = class_weights(training.labels)
     total, started = 0.0, time.monotonic()
     spoke = started
@@ -143,6 +145,16 @@ def _train_epoch(model: keras.Model, training: LabeledArrays, options: LoopOptio
             spoke = now
             _say_progress(epoch, options.epochs, start + len(chosen), len(order), now - started)
     return total / len(order)
+
+
+def _seed_dropout(model: keras.Model, seed: int) -> None:
+    for number, layer in enumerate(model._flatten_layers(include_self=False)):
+        if isinstance(layer, keras.layers.Dropout):
+            generator = layer._random_generator
+            if generator._rng_type != generator.RNG_STATEFUL:
+                raise ValueError(f"{layer.name} has no state that can be set: import training.loop before building it")
+            generator._maybe_init()
+            generator._generator.reset_from_seed(seed * 100 + number)
 
 
 def _say_progress(epoch: int, epochs: int, done: int, total: int, seconds: float) -> None:

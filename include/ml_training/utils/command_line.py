@@ -141,7 +141,7 @@ def print_result(result: Any, *, as_json: bool) -> None:
         width = max((len(str(key)) for key in result), default=0)
         for key, value in result.items():
             text = json.dumps(value) if isinstance(value, (dict, list)) else value
-            print(f"{str(key):<{width}}  {text}")
+            print(f"{key!s:<{width}}  {text}")
     elif result is not None:
         print(result)
 

@@ -1,6 +1,6 @@
 """Names by content: the same bytes have the same name everywhere.
 
-    short_hash({"fps": 1.0, "size": 224})      # '5f0e6c1c2a9b4d37'
+short_hash({"fps": 1.0, "size": 224})      # '5f0e6c1c2a9b4d37'
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Counts of right and wrong, and what is made of them.
 
-    counts = Counts.of(labels, scores >= 0.5)
-    counts.f1        # 0.93
+counts = Counts.of(labels, scores >= 0.5)
+counts.f1        # 0.93
 """
 
 from typing import Any, NamedTuple, Self
@@ -69,7 +69,7 @@ def average_precision(labels: Array, scores: Array) -> float:
 
 
 def best_f1_threshold(labels: Array, scores: Array) -> float:
-    """Return the threshold in (0, 1) with the highest F1, half-way to the next lower score.
+    """Return the threshold with the highest F1, half-way to the next lower score.
 
     Use it on validation samples, never on the test set.
     """
@@ -77,4 +77,4 @@ def best_f1_threshold(labels: Array, scores: Array) -> float:
     f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, 1e-12)
     best = int(np.argmax(f1))
     lower = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else curve.thresholds[best]
-    return float(np.clip((curve.thresholds[best] + lower) / 2, 1e-6, 1 - 1e-6))
+    return float((curve.thresholds[best] + lower) / 2)

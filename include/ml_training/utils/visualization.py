@@ -1,6 +1,6 @@
 """Pictures for people: precision-recall curve, confusion matrix, a sheet of the worst errors.
 
-    save_precision_recall(curve, threshold=0.5, path=Path("pr_curve.png"))
+save_precision_recall(curve, threshold=0.5, path=Path("pr_curve.png"))
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,7 @@ def save_precision_recall(
 def save_confusion(counts: Counts, path: Path) -> None:
     """Draw the four counts as a table of squares."""
     figure, axes = _figure(3.6, 3.2)
-    table = np.array(
-        [[counts.true_negatives, counts.false_positives], [counts.false_negatives, counts.true_positives]]
-    )
+    table = np.array([[counts.true_negatives, counts.false_positives], [counts.false_negatives, counts.true_positives]])
     shares = table / np.maximum(1, table.sum(axis=1, keepdims=True))
     axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(table):

@@ -1,0 +1,99 @@
+"""One contract for a folder and for a real S3 server (moto's, started here)."""
+
+import threading
+
+import boto3
+import pytest
+from ml_training.cloud import storage
+from ml_training.utils.errors import ObjectExists, ObjectNotFound, StorageError
+
+
+@pytest.fixture(params=["folder", "s3"])
+def root(request, tmp_path):
+    if request.param == "folder":
+        return str(tmp_path / "root")
+    request.getfixturevalue("s3_server")
+    name = f"bucket-{abs(hash(tmp_path)) % 10**9}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}"
+
+
+def test_write_read_list_delete(root):
+    for name in ("b/2", "a/1", "b/1"):
+        storage.write_bytes(storage.join(root, name), name.encode())
+    listed = list(storage.list_objects(storage.join(root, "b") + "/"))
+    assert [item.uri for item in listed] == [storage.join(root, "b", "1"), storage.join(root, "b", "2")]
+    assert [item.size_bytes for item in listed] == [3, 3]
+    assert storage.read_bytes(storage.join(root, "a/1")) == b"a/1"
+    storage.delete(storage.join(root, "a/1"))
+    storage.delete(storage.join(root, "a/1"))
+    assert not storage.exists(storage.join(root, "a/1"))
+
+
+def test_version_changes_with_content(root):
+    uri = storage.join(root, "x")
+    storage.write_bytes(uri, b"one")
+    first = storage.stat(uri)
+    storage.write_bytes(uri, b"three")
+    assert storage.stat(uri).version != first.version
+    assert first.size_bytes == 3
+
+
+def test_what_is_missing_says_so(root):
+    missing = storage.join(root, "nothing")
+    assert not storage.exists(missing)
+    assert list(storage.list_objects(storage.join(root, "none") + "/")) == []
+    for action in (storage.read_bytes, storage.stat, storage.cached_copy):
+        with pytest.raises(ObjectNotFound, match="nothing"):
+            action(missing)
+    with pytest.raises(ObjectNotFound), storage.local_copy(missing):
+        pass
+
+
+def test_if_absent_lets_one_writer_win(root):
+    uri = storage.join(root, "once")
+    outcomes = []
+
+    def write(text):
+        try:
+            storage.write_bytes(uri, text, if_absent=True)
+            outcomes.append(text)
+        except ObjectExists:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=write, args=(f"writer {i}".encode(),)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    winners = [text for text in outcomes if text]
+    assert len(winners) == 1
+    assert storage.read_bytes(uri) == winners[0]
+
+
+def test_upload_and_copies(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("ADBREAK_WORK_DIR", str(tmp_path / "work"))
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"content")
+    uri = storage.join(root, "folder/source.bin")
+    storage.upload(source, uri)
+    with storage.local_copy(uri) as path:
+        assert path.read_bytes() == b"content"
+    first = storage.cached_copy(uri)
+    assert storage.cached_copy(uri) == first
+    assert first.read_bytes() == b"content"
+    assert not list((tmp_path / "work").glob("**/.part-*"))
+
+
+def test_json_that_is_none_names_the_object(root):
+    uri = storage.join(root, "bad.json")
+    storage.write_bytes(uri, b"{")
+    with pytest.raises(StorageError, match=r"bad\.json should be JSON"):
+        storage.read_json(uri)
+    storage.write_json(uri, {"b": 1, "a": [1.5]})
+    assert storage.read_json(uri) == {"a": [1.5], "b": 1}
+
+
+def test_an_address_without_a_key_is_refused():
+    with pytest.raises(StorageError, match="expected s3://bucket/key"):
+        storage.read_bytes("s3://bucket")
