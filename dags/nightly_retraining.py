@@ -130,8 +130,8 @@ def nightly_retraining() -> None:
         module="ml_training.edge.benchmark",
         pool="devices",
         execution_timeout=timedelta(minutes=30),
-        map_index_template="{{ task.spec['device'] }}",
-    ).expand(spec=benchmarks)
+        map_index_template="{{ task.map_label }}",
+    ).expand_kwargs(benchmarks)
     judged = task(night.gates_plan, trigger_rule="all_done")(families, benchmarks)
     challenger = task(night.challenger, outlets=[CHALLENGER], trigger_rule="all_done")(judged)
     report = task(night.night_report, trigger_rule="all_done")(families, judged)

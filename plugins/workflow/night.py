@@ -49,11 +49,15 @@ def champion_of(ti: Any) -> dict[str, str]:
 
 
 def benchmark_plan(families: Plan, params: dict[str, Any], *, ti: Any) -> Plan:
-    """Return the spec of one benchmark for each int8 file and each device."""
-    models = [result["model_uri"] for result in results_by_index(ti, "conversion", len(families or [])) if result]
+    """Return one benchmark for each int8 file and each device, as arguments of its operator."""
+    conversions = results_by_index(ti, "conversion", len(families or []))
     return [
-        {"model": model, "device": device, "output": f"{model.rsplit('/', 1)[0]}/benchmarks"}
-        for model in models
+        {
+            "spec": {"model": model, "device": device, "output": f"{model.rsplit('/', 1)[0]}/benchmarks"},
+            "map_label": f"{family['config']} on {device}",
+        }
+        for family, conversion in zip(families or [], conversions, strict=True)
+        if conversion and (model := conversion["model_uri"])
         for device in device_names(params)
     ]
 
@@ -61,8 +65,8 @@ def benchmark_plan(families: Plan, params: dict[str, Any], *, ti: Any) -> Plan:
 def gates_plan(families: Plan, benchmarks: Plan, *, ti: Any) -> Plan:
     """Return what the gates of each family look at; a benchmark that broke is left out, so not measured."""
     measured = [
-        (spec["model"], result["benchmark_uri"])
-        for spec, result in zip(
+        (benchmark["spec"]["model"], result["benchmark_uri"])
+        for benchmark, result in zip(
             benchmarks or [], results_by_index(ti, "benchmark_on_device", len(benchmarks or [])), strict=True
         )
         if result
