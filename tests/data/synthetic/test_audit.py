@@ -12,6 +12,7 @@ def test_no_single_cue_gives_the_label_away(small_set: Path) -> None:
     result = audit(small_set)
     assert result["recordings"] == 8
     assert len(result["auc"]) == 11
+    assert result["auc"].pop("logo_corner") is None  # not measured: the recordings are too short
     assert max(result["auc"].values()) <= 0.85
 
 

@@ -34,9 +34,10 @@ def plain(rng: np.random.Generator, palette: Palette) -> Picture:
         (palette.main, palette.dark),
         (palette.light, palette.main),
         (palette.dark, palette.main),
+        (palette.dark, (10, 10, 14)),
         (palette.light, (255, 255, 255)),
     )
-    first, second = pairs[int(rng.integers(4))]
+    first, second = pairs[int(rng.integers(len(pairs)))]
     return gradient(rng, HEIGHT, WIDTH, first, second)
 
 

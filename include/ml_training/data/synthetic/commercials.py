@@ -217,14 +217,14 @@ def _lifestyle(creative: Creative, rng: np.random.Generator) -> Shot:
         x = between(rng, 60, 380)
         steps = tuple(standing(creative.actor, height, stride=s) for s in (-1.0, 0.0, 1.0))
         shot.layers.append(Layer(steps, x, HEIGHT - height + 10, drift=(between(rng, -80, 80), 0), rate=3))
-    if chance(rng, 0.75):
+    if chance(rng, 0.85):
         pack = _fitted(creative, rng, 110, 190)
         shot.layers += _placed(
             pack, (x + height * 0.9 + pack.width / 2) % (WIDTH - 80) + 30, HEIGHT - between(rng, 0, 30), sway=3
         )
     if chance(rng, 0.4):
         shot.layers += caption(rng, creative.brand, pick(rng, words.CLAIMS), size=int(between(rng, 22, 34)))
-    shot.layers += _corner_mark(creative, rng, 0.5) + _legal(creative, rng, 0.35)
+    shot.layers += _corner_mark(creative, rng, 0.6) + _legal(creative, rng, 0.4)
     return shot
 
 

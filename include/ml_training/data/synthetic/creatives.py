@@ -22,7 +22,7 @@ NEW_PER_NIGHT = 3  # how far the pool moves on from night to night
 
 # How spots are made, and how often. A spokesperson talks without any text until the end card; a static card is one
 # picture for the whole spot; a story shows people and places with the brand coming late.
-SCRIPTS = {"product": 0.34, "offer": 0.2, "story": 0.22, "car": 0.1, "spokesperson": 0.09, "static": 0.05}
+SCRIPTS = {"product": 0.34, "offer": 0.2, "story": 0.23, "car": 0.12, "spokesperson": 0.06, "static": 0.05}
 
 
 @dataclass(frozen=True)

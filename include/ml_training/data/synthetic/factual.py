@@ -191,14 +191,14 @@ def goods(show: Show, rng: np.random.Generator) -> Shot:
             drift=(between(rng, -40, 40), 0),
         )
     ]
-    if chance(rng, 0.35):
+    if chance(rng, 0.5):
         person = draw_look(rng)
         layers.insert(0, speaker(person, 290, between(rng, 0, 330)))
     if chance(rng, 0.25):
         layers.append(
             Layer((price_tag(rng, show.style, words.price(rng), 28),), between(rng, 60, 480), between(rng, 50, 180))
         )
-    if chance(rng, 0.4):
+    if chance(rng, 0.6):
         layers += strap(rng, show.style, pick(rng, words.HEADLINES), f"from {words.price(rng)}")
     return Shot(canvas, draw_camera(rng), layers)
 
