@@ -9,6 +9,7 @@ The frame for a target time k / frames_per_second is the first one at or after i
 counted and passed over; what can be read is kept.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +21,13 @@ from av.error import FFmpegError
 
 from ml_training.data.frames import Image, stretch_resize
 from ml_training.data.media_time import Gap, MediaClock
+from ml_training.data.packet_plan import PLANNED_CODECS, Action, Packet, Plan, is_due, next_target, plan_packets
 from ml_training.utils.errors import RecordingUnreadable
 
-TIME_TOLERANCE = 1e-6  # seconds; far below one tick of 1/90000 s: a float's rounding, not a frame's
 DEFAULT_FRAME_SECONDS = 0.04  # 25 frames a second, where a stream does not say
+INTRA = 1  # AV_PICTURE_TYPE_I
+
+logger = logging.getLogger(__name__)
 
 
 class SampledFrame(NamedTuple):
@@ -48,23 +52,28 @@ class VideoFacts(NamedTuple):
     audio_sample_rate: int | None
 
 
-class VideoReader:
-    """An open recording. Raises RecordingUnreadable, with the tool's own words, when there is no video to read."""
+class _PlanBroken(Exception):
+    """The decoder did not give what the plan counts on."""
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+
+class VideoReader:
+    """An open recording. Raises RecordingUnreadable, with the tool's own words, when there is no video to read.
+
+    ``sparing`` leaves out what is not needed where the recording allows it; the frames are the same. One thread
+    decodes: with several, what libav shows of damaged pictures differs from run to run.
+    """
+
+    _container: Any
+    _stream: Any
+    _clock: MediaClock
+    _rate: float
+    _decode_errors: int
+
+    def __init__(self, path: Path, *, sparing: bool = True) -> None:
         self._path = path
+        self._sparing = sparing
         self._container = self._open()
-        try:
-            self._stream = self._video_stream()
-        except RecordingUnreadable:
-            self._container.close()
-            raise
-        self._stream.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = threads
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self._clock = MediaClock(self._stream.time_base, float(1 / rate) if rate else DEFAULT_FRAME_SECONDS)
-        self._rate = float(rate) if rate else 0.0
-        self._decode_errors = 0
+        self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -79,16 +88,20 @@ class VideoReader:
 
         Raises RecordingUnreadable when not one frame decodes.
         """
-        target = 0
-        for frame in self._decoded():
-            seconds = self._clock.advance(frame.pts, frame.duration)
-            if seconds is None or frame.is_corrupt:
-                self._decode_errors += 1
-            elif seconds + TIME_TOLERANCE >= target / frames_per_second:
-                yield SampledFrame(seconds, stretch_resize(frame.to_ndarray(format="rgb24")))
-                target = int((seconds + TIME_TOLERANCE) * frames_per_second) + 1
-        if self._clock.first_ticks is None:
-            raise self._unreadable("not one video frame could be decoded")
+        last_seconds = -1.0
+        plan = self._plan(frames_per_second) if self._sparing else None
+        if plan is not None:
+            try:
+                for frame in self._planned(plan):
+                    yield frame
+                    last_seconds = frame.pts_seconds
+                return
+            except _PlanBroken as broken:
+                logger.info("%s is decoded whole: %s", self._path.name, broken)
+        self._rewind()
+        for frame in self._whole(frames_per_second):
+            if frame.pts_seconds > last_seconds:
+                yield frame
 
     def facts(self) -> VideoFacts:
         """Return what was seen so far."""
@@ -107,8 +120,62 @@ class VideoReader:
             audio_sample_rate=audio[0].codec_context.sample_rate if audio else None,
         )
 
-    def _decoded(self) -> Iterator[Any]:
+    def _whole(self, frames_per_second: float) -> Iterator[SampledFrame]:
+        target = 0
+        for frame in self._decoded():
+            seconds = self._clock.advance(frame.pts, frame.duration)
+            if seconds is None or frame.is_corrupt:
+                self._decode_errors += 1
+            elif is_due(seconds, target, frames_per_second):
+                yield _sampled(frame, seconds)
+                target = next_target(seconds, frames_per_second)
+        if self._clock.first_ticks is None:
+            raise self._unreadable("not one video frame could be decoded")
+
+    def _plan(self, frames_per_second: float) -> Plan | None:
+        if self._stream.codec_context.name not in PLANNED_CODECS:
+            return None
+        first = next(self._decoded(), None)
+        if first is None or self._decode_errors:
+            return None
+        zero = first.pts
+        self._rewind()
+        packets = [
+            Packet(packet.pts, packet.dts, packet.duration, packet.is_keyframe, packet.is_corrupt)
+            for packet in self._packets()
+            if packet.size
+        ]
+        if self._decode_errors:
+            return None
+        return plan_packets(packets, zero_ticks=zero, clock=self._clock, frames_per_second=frames_per_second)
+
+    def _planned(self, plan: Plan) -> Iterator[SampledFrame]:
+        clock = self._clock
+        self._rewind()
+        self._clock = clock
+        waiting = iter(plan.wanted.items())
+        pts, seconds = next(waiting, (None, 0.0))
+        begin, begin_ends = set(plan.start), max(plan.start, default=0)
+        for frame in self._decoded(plan.actions):
+            begin.discard(frame.pts)
+            if frame.is_corrupt or self._decode_errors or (begin and frame.pts > begin_ends):
+                raise _PlanBroken("it has damaged frames")
+            if frame.pts in plan.keyframes and frame.pict_type != INTRA:
+                raise _PlanBroken("its keyframes are not whole pictures")
+            if frame.pts == pts:
+                yield _sampled(frame, seconds)
+                pts, seconds = next(waiting, (None, 0.0))
+        if pts is not None or begin or self._decode_errors:
+            raise _PlanBroken("a frame did not come at its timestamp")
+
+    def _decoded(self, actions: list[Action] | None = None) -> Iterator[Any]:
+        at = 0
         for packet in self._packets():
+            if actions is not None and packet.size:
+                action, at = actions[at], at + 1
+                if action is Action.SKIP:
+                    continue
+                self._stream.codec_context.skip_frame = "NONREF" if action is Action.REFERENCE else "DEFAULT"
             try:
                 frames = packet.decode()
             except FFmpegError:
@@ -126,6 +193,24 @@ class VideoReader:
         except FFmpegError:
             self._decode_errors += 1
 
+    def _rewind(self) -> None:
+        self._container.close()
+        self._container = self._open()
+        self._start()
+
+    def _start(self) -> None:
+        """Begin with a newly opened container, and count from nothing."""
+        try:
+            self._stream = self._video_stream()
+        except RecordingUnreadable:
+            self._container.close()
+            raise
+        self._stream.codec_context.thread_count = 1
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self._clock = MediaClock(self._stream.time_base, float(1 / rate) if rate else DEFAULT_FRAME_SECONDS)
+        self._rate = float(rate) if rate else 0.0
+        self._decode_errors = 0
+
     def _open(self) -> Any:
         try:
             return av.open(str(self._path), metadata_errors="replace")
@@ -133,7 +218,7 @@ class VideoReader:
             raise self._unreadable("it is not a media file that can be opened", str(error)) from error
 
     def _video_stream(self) -> Any:
-        streams = [s for s in self._container.streams.video if not _is_still(s)]
+        streams = [s for s in self._container.streams.video if not s.disposition & s.disposition.attached_pic]
         if not streams:
             kinds = ", ".join(sorted({s.type for s in self._container.streams})) or "none at all"
             raise self._unreadable(f"it has no video stream (its streams: {kinds})")
@@ -144,9 +229,8 @@ class VideoReader:
         return RecordingUnreadable(f"{self._path.name} cannot be read: {what}", reason=what, tool_output=said)
 
 
-def _is_still(stream: Any) -> bool:
-    """A cover picture is a video stream in name only."""
-    return bool(getattr(stream.disposition, "name", None) and "attached_pic" in str(stream.disposition))
+def _sampled(frame: Any, seconds: float) -> SampledFrame:
+    return SampledFrame(seconds, stretch_resize(frame.to_ndarray(format="rgb24")))
 
 
 def tool_messages(path: Path, *, packets: int = 50) -> list[str]:
