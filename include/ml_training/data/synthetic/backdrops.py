@@ -52,13 +52,14 @@ def hills(rng: np.random.Generator, palette: Palette) -> Picture:
         np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None] * 0.7 + sky_noise * 0.4,
     )
     ground_hue = between(rng, 0.12, 0.4)
+    grain = noise(rng, HEIGHT, WIDTH, 7, 0.85)
     for layer in range(4):
         base = (horizon + layer * (1 - horizon) / 4) * HEIGHT
         ridge = base - noise(rng, 1, WIDTH, 5 + layer, 0.5)[0] * HEIGHT * (0.3 - 0.05 * layer)
         mask = np.arange(HEIGHT)[:, None] > ridge[None, :]
         near = layer / 3
         colour = hsv(ground_hue + (1 - near) * (0.55 - ground_hue), 0.25 + 0.35 * near, light * (0.75 - 0.35 * near))
-        texture = mix(tuple(int(c * 0.6) for c in colour), colour, noise(rng, HEIGHT, WIDTH, 7, 0.85))  # type: ignore[arg-type]
+        texture = mix(tuple(int(c * 0.6) for c in colour), colour, np.roll(grain, 97 * layer, axis=1))  # type: ignore[arg-type]
         picture[mask] = texture[mask]
     if chance(rng, 0.35):
         _road(picture, rng, horizon)

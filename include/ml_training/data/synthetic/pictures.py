@@ -80,15 +80,17 @@ def blank(height: int, width: int) -> Picture:
 
 
 def noise(rng: np.random.Generator, height: int, width: int, octaves: int = 5, persistence: float = 0.55) -> Field:
-    """Return fractal noise [height, width] in 0..1: clouds, hills, plaster, skin."""
-    total = np.zeros((height, width), np.float32)
+    """Return fractal noise [height, width] in 0..1: clouds, hills, plaster, skin (summed at half size)."""
+    half = max(height // 2, 1), max(width // 2, 1)
+    total = np.zeros(half, np.float32)
     weight = 1.0
     for octave in range(octaves):
         grid = rng.random((2 + 2**octave, 2 + 2 ** (octave + 1)), np.float32)
-        total += weight * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+        total += weight * cv2.resize(grid, half[::-1], interpolation=cv2.INTER_CUBIC)
         weight *= persistence
     low, high = float(total.min()), float(total.max())
-    return (total - low) / (high - low + 1e-6)
+    scaled = cv2.resize((total - low) / (high - low + 1e-6), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(scaled, np.float32)
 
 
 def mix(first: Colour, second: Colour, weight: Field) -> Picture:
