@@ -13,6 +13,7 @@ from local_stack.progress import clock
 
 WIDTH = 98
 INDENT = 14
+COLUMN = 24
 MOST_REASONS = 4
 SPLITS = ("train", "validation", "test")
 METRICS = ("precision", "recall", "f1")
@@ -86,9 +87,13 @@ def model_lines(retraining: Mapping[str, list[Any]], promotion: Mapping[str, lis
     """Say how good, how large and how fast one family's int8 file is, what the gates say, and where it stands."""
     report = _at(retraining, "parity_and_size", at)
     lines = _entry("held out", _held_out(report))
+    lines += _entry("", "".join(f"{name:<{COLUMN}}" for name in METRICS).rstrip())
     for kind in ("float", "int8"):
-        lines += _entry(kind, "  ".join(f"{name} {interval(report[kind][name])}" for name in METRICS))
-    lines += _entry("int8 file", f"{report['size_bytes'] / 1e6:.2f} MB, F1 {interval(report['f1_loss'])} below float")
+        lines += [
+            f" {kind:<{INDENT - 1}}" + "".join(f"{interval(report[kind][name]):<{COLUMN}}" for name in METRICS).rstrip()
+        ]
+    gain = interval(opposite(report["f1_loss"]), signed=True)
+    lines += _entry("int8 file", f"{report['size_bytes'] / 1e6:.2f} MB; F1 against float {gain}")
     for benchmark in retraining.get("benchmark_on_device", []):
         if benchmark and benchmark.get("model_uri", report.get("model_uri")) == report.get("model_uri"):
             lines += _entry("device", device(benchmark))
@@ -96,11 +101,22 @@ def model_lines(retraining: Mapping[str, list[Any]], promotion: Mapping[str, lis
     return lines + _entry("registered", registered(_at(retraining, "registered", at), promotion))
 
 
-def interval(value: Mapping[str, Any]) -> str:
+def interval(value: Mapping[str, Any], *, signed: bool = False) -> str:
     """Return an estimate with its 95 % interval."""
+    form = "+.3f" if signed else ".3f"
     if value.get("low") is None or value.get("high") is None:
-        return f"{value['value']:.3f} (no interval)"
-    return f"{value['value']:.3f} ({value['low']:.3f}..{value['high']:.3f})"
+        return f"{value['value']:{form}} (no interval)"
+    return f"{value['value']:{form}} ({value['low']:{form}}..{value['high']:{form}})"
+
+
+def opposite(value: Mapping[str, Any]) -> dict[str, float | None]:
+    """Turn a loss into a gain."""
+    low, high = value.get("low"), value.get("high")
+    return {
+        "value": 0.0 - value["value"],
+        "low": None if high is None else 0.0 - high,
+        "high": None if low is None else 0.0 - low,
+    }
 
 
 def device(benchmark: Mapping[str, Any]) -> str:
@@ -148,9 +164,9 @@ def _gate(verdict: Mapping[str, Any]) -> str:
 
 def _held_out(report: Mapping[str, Any]) -> str:
     count = report.get("recordings", 0)
-    share = f", {100 * report['ad_share']:.0f} % of them ads" if report.get("ad_share") is not None else ""
-    unit = f"held out by {report['split_unit']}" if report.get("split_unit") else "held out"
-    return f"{count} recordings {unit}, {report.get('frames', 0)} frames{share}; value (95 % interval)"
+    share = f", {100 * report['ad_share']:.0f} % ads" if report.get("ad_share") is not None else ""
+    unit = f" by {report['split_unit']}" if report.get("split_unit") else ""
+    return f"{count} recordings{unit}, {report.get('frames', 0)} frames{share}; value (95 % interval)"
 
 
 def _at(results: Mapping[str, list[Any]], task_id: str, index: int) -> dict[str, Any]:
