@@ -56,7 +56,7 @@ def test_a_bad_recording_is_set_aside_and_stays_so_until_it_is_tried_again(data_
     assert "two-01" in build(root, DATA)["notes"][-1]
     source = str(data_root / "recordings" / "two")
     assert scan(source, data_dir=root)["quarantined"] == ["two-01"]
-    assert validate("frames", root)["checked"] == 5
+    assert validate("frames", root, recordings=["two-01", "two-02"])["checked"] == 1, "a retry passes over it"
     index.write_bytes(good)
     assert extract(source, str(data_root / "frames"))["quarantined"] == 1
     assert extract(source, str(data_root / "frames"), retry=True)["quarantined"] == 0
@@ -74,6 +74,12 @@ def test_wrong_labels_stop_the_night(data_root: Path, capsys: pytest.CaptureFixt
     assert main(["run", "--suite", "labels", "--data-dir", root, "--json"]) == 1
     assert "within_recording" in capsys.readouterr().err
     assert main(["run", "--suite", "labels", "--data-dir", root, "--recordings", "one-01", "one-02"]) == 0
+
+
+def test_recordings_that_nobody_labelled_yet_are_no_failure(data_root: Path) -> None:
+    result = validate("labels", str(data_root), recordings=["new-01"])
+    assert (result["success"], result["checked"]) == (True, 0)
+    assert [(w["recording_id"], w["expectation"]) for w in result["warnings"]] == [("new-01", "labelled")]
 
 
 def test_a_leak_between_splits_stops_the_night(data_root: Path) -> None:
