@@ -15,6 +15,7 @@ WIDTH = 98
 INDENT = 14
 COLUMN = 24
 MOST_REASONS = 4
+MOST_SLICES = 4
 SPLITS = ("train", "validation", "test")
 METRICS = ("precision", "recall", "f1")
 WORDS = {"pass": "passed", "fail": "failed", "not_measured": "not measured"}
@@ -135,6 +136,9 @@ def gate_lines(judgement: Mapping[str, Any]) -> list[str]:
     lines = []
     for verdict, word in WORDS.items():
         gates = [_gate(item) for item in judgement.get("verdicts", []) if item["verdict"] == verdict]
+        slices = [gate for gate in gates if "[" in gate]
+        if len(slices) > MOST_SLICES:
+            gates = [*(gate for gate in gates if "[" not in gate), f"{len(slices)} slices against the champion"]
         if gates:
             lines += _entry(word, ", ".join(gates))
     lines += _entry("result", "ACCEPTED" if judgement.get("accepted") else "REFUSED")
