@@ -22,33 +22,41 @@ GRACE_SECONDS = 10.0
 def tagged(tag: str) -> list[psutil.Process]:
     """Return the living processes that carry ``tag``, and their descendants; never this process or its parents."""
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        if process.pid in spared or not _carries(process, tag):
-            continue
-        for member in [process, *_children(process)]:
-            if member.pid not in spared and _alive(member):
-                found[member.pid] = member
-    return list(found.values())
+    processes = {process.pid: process for process in psutil.process_iter()}
+    parents = {pid: _parent(process) for pid, process in processes.items()}
+    found = {pid for pid, process in processes.items() if pid not in spared and _carries(process, tag)}
+    for pid in parents:
+        line = _ancestry(pid, parents)
+        if found.intersection(line) and pid not in spared:
+            found.add(pid)
+    return [processes[pid] for pid in sorted(found) if _alive(processes[pid])]
+
+
+def _ancestry(pid: int, parents: dict[int, int]) -> list[int]:
+    line: list[int] = []
+    while pid in parents and pid not in line:
+        line.append(pid)
+        pid = parents[pid]
+    return line
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return int(process.ppid())
+    except psutil.Error:
+        return 0
 
 
 def _carries(process: psutil.Process, tag: str) -> bool:
     try:
-        return process.environ().get(TAG_VARIABLE) == tag
+        return bool(process.environ().get(TAG_VARIABLE) == tag)
     except (psutil.Error, OSError):
         return False
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.Error:
-        return []
-
-
 def _alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
