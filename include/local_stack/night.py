@@ -32,7 +32,6 @@ from local_stack.workplace import Workplace, read_json, write_json
 
 GENERATOR = "ml_training.data.synthetic"
 NICE = 10  # the services come first: generating takes longer than their start anyway
-PREDICT = Path("include", "ml_training", "inference", "predict.py")
 BASE_MODEL = "base-general"
 REST_WENT_ON = "other recordings were imported"
 
@@ -126,7 +125,7 @@ def run_night(stack: Stack, board: Board, job: Job) -> dict[str, Any]:
     facts: dict[str, Any] = {"ingestion": _ingest(stack, board)}
     facts["validation"] = _validate(stack, board, facts["ingestion"], labelled=labels is not None)
     if labels is None:
-        facts["prediction"] = _predict(stack, board)
+        facts["prediction"] = _predict(stack, board, found)
         return facts
     conf = job.plan.conf if job.plan else {}
     offered = known_runs(stack, "promote_model")
@@ -216,22 +215,20 @@ def _promote(stack: Stack, board: Board, retraining: dict[str, Any], known: set[
     return results(stack, "promote_model", run_id)
 
 
-def _predict(stack: Stack, board: Board) -> dict[str, Any]:
-    """Let the champion look at recordings without labels."""
+def _predict(stack: Stack, board: Board, found: Found) -> dict[str, Any]:
+    """Let the champion look at recordings without labels; where there is none, the newest candidate."""
     board.leave_out("promotion", "nothing was trained")
     board.leave_out("retraining", "no labels, so nothing to train on; give LABELS=file.json to train")
-    if not (stack.place.root / PREDICT).is_file():
-        return {"reason": "this version has no command that predicts"}
-    try:
-        champion = _command(
-            stack, "ml_training.registry.client", ["show", "--name", BASE_MODEL, "--version", "champion"]
-        )
-    except StackError:
-        return {"reason": "there is no champion yet that could look at them"}
-    arguments = ["--model", champion["model_uri"], "--frames-dir", f"s3://{BUCKET}/frames"]
-    return _command(
-        stack, "ml_training.inference.predict", [*arguments, "--output", f"s3://{BUCKET}/predictions/champion"]
-    )
+    listed = _command(stack, "ml_training.registry.client", ["list", "--name", BASE_MODEL])["models"]
+    by_alias = {alias: model for model in listed for alias in model["aliases"]}
+    alias = next((name for name in ("champion", "candidate") if name in by_alias), None)
+    if alias is None:
+        return {"reason": "there is no model yet that could look at them; run a night first"}
+    output = f"s3://{BUCKET}/predictions/{by_alias[alias]['semver']}"
+    names = [recording.recording_id for recording in found.recordings]
+    arguments = ["--model", by_alias[alias]["model_uri"], "--output", output, "--recordings", *names]
+    seen = _command(stack, "ml_training.training.predict", arguments)
+    return {**seen, "model": f"{BASE_MODEL}-v{by_alias[alias]['semver']} ({alias})"}
 
 
 def _run(stack: Stack, board: Board, dag_id: str, conf: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ WIDTH = 98
 INDENT = 14
 COLUMN = 24
 MOST_REASONS = 4
+MOST_PREDICTIONS, MOST_STRETCHES = 8, 6
 MOST_SLICES = 4
 SPLITS = ("train", "validation", "test")
 METRICS = ("precision", "recall", "f1")
@@ -69,8 +70,17 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     """Say what the champion saw in recordings without labels."""
     if reason := prediction.get("reason"):
         return _entry("prediction", f"none: {reason}")
-    shown = {key: value for key, value in prediction.items() if isinstance(value, (str, int, float))}
-    return _entry("prediction", ", ".join(f"{key} {value}" for key, value in shown.items()))
+    lines = _entry("prediction", f"by {prediction['model']}, single frames; scores in {prediction['output']}")
+    for seen in prediction["recordings"][:MOST_PREDICTIONS]:
+        runs = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in seen["stretches"][:MOST_STRETCHES])
+        more = f" and {len(seen['stretches']) - MOST_STRETCHES} more" * (len(seen["stretches"]) > MOST_STRETCHES)
+        text = f"{seen['recording_id']}: {seen['ad_share']:.0%} of {seen['frames']} frames ads; {runs or 'none'}{more}"
+        lines += _entry("", text)
+    if (rest := len(prediction["recordings"]) - MOST_PREDICTIONS) > 0:
+        lines += _entry("", f"and {rest} more recordings")
+    if without := prediction["without_frames"]:
+        lines += _entry("", f"no frames: {', '.join(without)}")
+    return lines
 
 
 def dataset_lines(dataset: Mapping[str, Any]) -> list[str]:

@@ -69,6 +69,22 @@ def test_quarantined_recordings_and_failed_suites_are_named(facts):
     assert "validation   frames: FAILED, 6 checked, 2 warnings, quarantined: news-0105" in page(facts)
 
 
+def test_what_a_model_sees_in_recordings_without_labels(facts):
+    del facts["retraining"]
+    seen = {"recording_id": "clip", "frames": 60, "ad_share": 0.25, "stretches": [[5.0, 20.0]]}
+    facts["prediction"] = {
+        "model": "base-general-v1.0.0 (champion)",
+        "output": "s3://adbreak/predictions/1.0.0",
+        "recordings": [seen, *({**seen, "recording_id": f"clip-{i}", "stretches": []} for i in range(9))],
+        "without_frames": ["broken"],
+    }
+    assert "prediction   by base-general-v1.0.0 (champion)" in page(facts)
+    assert "clip: 25% of 60 frames ads; 0:05 to 0:20" in page(facts)
+    assert "clip-1: 25% of 60 frames ads; none" in page(facts)
+    assert "and 2 more recordings" in page(facts)
+    assert "no frames: broken" in page(facts)
+
+
 def test_recordings_without_labels_have_no_model(facts):
     del facts["retraining"]
     facts["prediction"] = {"reason": "there is no champion yet that could look at them"}

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 import tf_keras as keras
 from tensorflow_model_optimization.python.core.quantization.keras import quant_ops, quantizers
 from tensorflow_model_optimization.python.core.quantization.keras.quantize import quantize_model, quantize_scope
@@ -74,8 +75,9 @@ def calibrate(model: keras.Model, batches: Iterable[Images]) -> None:
     """
     freeze_batch_norms(model)
     keep = [(variable, variable.numpy()) for variable in model.variables if not _is_range(variable)]
+    run = tf.function(lambda images: model(images, training=True), reduce_retracing=True)
     for batch in batches:
-        model(batch, training=True)
+        run(tf.constant(batch))
     for variable, value in keep:
         variable.assign(value)
 

@@ -2,8 +2,8 @@
 
     changed = augment(image, np.random.default_rng(1))       # uint8 [224, 224, 3] -> uint8 [224, 224, 3]
 
-What changes is what differs between channels and captures of the same programme: framing, colour, mirror image, sharpness,
-and the traces of compression.
+What changes is what differs between channels and captures of the same programme: framing, colour, mirror image,
+sharpness, and the traces of compression.
 """
 
 import cv2
@@ -19,7 +19,7 @@ BLUR_SHARE, JPEG_SHARE, MIRROR_SHARE = 0.2, 0.5, 0.5  # of the pictures
 
 
 def augment(image: Image, generator: np.random.Generator) -> Image:
-    """Change RGB uint8 [H, W, 3] at random: crop, mirror, colour, blur, compression. The same generator, the same picture."""
+    """Change RGB uint8 [H, W, 3] at random: crop, mirror, colour, blur, compression."""
     changed = _crop(image, generator)
     if generator.random() < MIRROR_SHARE:
         changed = np.ascontiguousarray(changed[:, ::-1])

@@ -29,15 +29,27 @@ SHORTEST_STRETCH = 2  # frames
 
 
 def predict(model_uri: str, *, data_dir: str, output: str, recordings: Sequence[str] | None = None) -> dict[str, Any]:
-    """Score recordings (default: all that have frames). Raises DatasetUnusable when there is none."""
-    names = list(recordings) if recordings else recordings_with_frames(data_dir)
+    """Score recordings (default: all that have frames); those without frames are named in the result.
+
+    Raises DatasetUnusable when none has frames.
+    """
+    there = recordings_with_frames(data_dir)
+    names = [name for name in there if not recordings or name in recordings]
     if not names:
-        raise DatasetUnusable(f"no recording in {data_dir} has frames: run data.collectors extract")
+        wanted = f"none of {', '.join(recordings)}" if recordings else "no recording"
+        raise DatasetUnusable(f"{wanted} has frames in {data_dir}: run data.collectors extract")
     threshold = read_judged(model_uri).threshold
     with storage.local_copy(model_uri) as path:
         scorer = load_scorer(path)
         seen = [_predict_recording(scorer, threshold, name, data_dir, output) for name in names]
-    return {"model_uri": model_uri, "threshold": threshold, "recordings": seen, "output": output}
+    without = sorted(set(recordings or ()) - set(names))
+    return {
+        "model_uri": model_uri,
+        "threshold": threshold,
+        "recordings": seen,
+        "without_frames": without,
+        "output": output,
+    }
 
 
 def recordings_with_frames(data_dir: str) -> list[str]:

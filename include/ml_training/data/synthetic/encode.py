@@ -54,9 +54,10 @@ def _encode(plan: Plan, container: Any) -> None:
     audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
     audio.bit_rate = AUDIO_BIT_RATE
     samples = soundtrack(plan)
-    done = 0
+    done, last = 0, None
     for tick, picture in enumerate(pictures(plan)):
-        plane = finished(picture, plan, tick)
+        if picture is not last:
+            plane, last = finished(picture, plan, tick), picture
         for repeat in range(FRAMES_PER_TICK):
             frame = av.VideoFrame.from_ndarray(plane, format="yuv420p")
             frame.pts, frame.time_base = _video_pts(plan, tick) + repeat, Fraction(1, FRAME_RATE)

@@ -2,6 +2,9 @@
 
 for picture in pictures(plan): ...          # uint8 RGB [360, 640, 3], 12.5 a second
 samples = soundtrack(plan)                  # float32 mono, 48 kHz
+
+A shot draws a new picture at its start and then at every second tick, as animation on fours; what the channel lays over
+it moves at every tick. Two ticks that show the same yield the same array, which spares the encoder its work.
 """
 
 from collections.abc import Iterator
@@ -25,6 +28,7 @@ FADE_TICKS = 40  # a logo that fades is gone three seconds before the break
 TICKER_SPEED = 4  # pixels a tick
 LETTERBOX = 46
 PILLAR = 80
+TICKS_PER_DRAWING = 2
 BLACK_LEVEL = 4
 
 
@@ -33,26 +37,30 @@ def pictures(plan: Plan) -> Iterator[Picture]:
     logo, tape = _logo(plan.profile), _tape(plan)
     tick = 0
     for item in plan.items:
-        ticks = item.ticks
+        shown: tuple[Picture, float] | None = None
         for index, picture in enumerate(_item_pictures(item)):
-            framed = _framed(picture, item.aspect)
-            opacity = _logo_opacity(plan.profile, item, ticks - index)
-            if opacity > 0 and index >= item.black_ticks:
-                paste(framed, logo.faded(opacity), *_corner(plan.profile, logo))
-            if item.ticker:
-                _draw_tape(framed, tape, plan.profile, tick)
+            opacity = 0.0 if index < item.black_ticks else _logo_opacity(plan.profile, item, item.ticks - index)
+            if shown is None or picture is not shown[0] or opacity != shown[1] or item.ticker:
+                framed = _framed(picture.copy(), item.aspect)
+                if opacity > 0:
+                    paste(framed, logo.faded(opacity), *_corner(plan.profile, logo))
+                if item.ticker:
+                    _draw_tape(framed, tape, plan.profile, tick)
+                shown = picture, opacity
             yield framed
             tick += 1
 
 
 def _item_pictures(item: Item) -> Iterator[Picture]:
-    black = black_shot()
+    black = black_shot().draw(0.0, 1.0)
     for _ in range(item.black_ticks):
-        yield black.draw(0.0, 1.0)
+        yield black
     for planned in item.shots:
         shot, length = planned.build(), planned.ticks / TICKS_PER_SECOND
         for tick in range(planned.ticks):
-            yield shot.draw(tick / TICKS_PER_SECOND, length)
+            if tick % TICKS_PER_DRAWING == 0:
+                drawing = shot.draw(tick / TICKS_PER_SECOND, length)
+            yield drawing
 
 
 def _framed(picture: Picture, aspect: str) -> Picture:
