@@ -1,6 +1,6 @@
 """How much a generated night holds, and with what it is trained.
 
-    plan_of_night(1).recordings      # 16: a first night makes a world, later ones add to it
+    plan_of_night(1).recordings      # 20: a first night makes a world, later ones add to it
 
 ``ADBREAK_NIGHT=tiny`` makes a night that only shows that everything works together: for tests.
 """
@@ -24,7 +24,7 @@ class NightPlan:
     conf: dict[str, Any] = field(default_factory=dict)
 
 
-FIRST = NightPlan(recordings=16, minutes=3.5, channels=10)
+FIRST = NightPlan(recordings=20, minutes=3.5, channels=10)
 LATER = NightPlan(recordings=4, minutes=3.5, channels=10)
 TINY = NightPlan(
     recordings=6,

@@ -100,10 +100,8 @@ def _quantize_aware(
     with range_decay(FINE_TUNING_DECAY):
         fit(
             upper,
-            LabeledArrays(_activations(lower, chosen, data_dir, card, "qat-train.npy"), chosen.labels),
-            validation=LabeledArrays(
-                _activations(lower, validation, data_dir, card, "qat-validation.npy"), validation.labels
-            ),
+            LabeledArrays(_activations(lower, chosen, data_dir, card), chosen.labels),
+            validation=LabeledArrays(_activations(lower, validation, data_dir, card), validation.labels),
             options=LoopOptions(
                 epochs=section.epochs,
                 batch_size=section.batch_size,
@@ -136,11 +134,10 @@ def _calibration_batches(
         yield scale(images[order[start : start + batch_size]])
 
 
-def _activations(lower: Any, samples: Samples, data_dir: str, card: ModelCard, name: str) -> npt.NDArray[Any]:
+def _activations(lower: Any, samples: Samples, data_dir: str, card: ModelCard) -> npt.NDArray[Any]:
     from ml_training.training.activations import compute_activations
 
-    folder = read_settings().work_dir / "training" / card.run_id
-    return compute_activations(lower, samples, data_dir, folder / name)
+    return compute_activations(lower, samples, data_dir, read_settings().work_dir / "quantized" / card.run_id)
 
 
 def _load(model_uri: str) -> Any:

@@ -68,8 +68,8 @@ def _activations(
 ) -> tuple[LabeledArrays, LabeledArrays]:
     copies = 1 + config.training.augmented_copies
     seed = config.training.seed
-    inputs = compute_activations(lower, data.training, data.data_dir, work_dir / "train.npy", copies=copies, seed=seed)
-    held_out = compute_activations(lower, data.validation, data.data_dir, work_dir / "validation.npy")
+    inputs = compute_activations(lower, data.training, data.data_dir, work_dir, copies=copies, seed=seed)
+    held_out = compute_activations(lower, data.validation, data.data_dir, work_dir)
     return (
         LabeledArrays(inputs, np.tile(data.training.labels, copies)),
         LabeledArrays(held_out, data.validation.labels),

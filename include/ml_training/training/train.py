@@ -64,7 +64,7 @@ def _train_anew(config: TrainingConfig, data_dir: str, dataset_id: str, run_id: 
         fitted = fit_classifier(
             config,
             data,
-            work_dir=read_settings().work_dir / "training" / run_id,
+            work_dir=read_settings().work_dir / "activations",
             checkpoints=storage.join(run_uri, "checkpoints"),
             on_epoch=lambda stage, epoch, values: tracker.log_metrics(
                 {f"{stage}/{name}": value for name, value in values.items()}, step=epoch
