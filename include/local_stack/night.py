@@ -244,7 +244,11 @@ def _command(stack: Stack, module: str, arguments: list[str]) -> dict[str, Any]:
     log = stack.place.log(name)
     log.unlink(missing_ok=True)
     command = [str(stack.place.python("ml")), "-m", module, "--json", *arguments]
-    stack.supervisor.run_to_end(name, command, stack.services.command_environment)
+    try:
+        stack.supervisor.run_to_end(name, command, stack.services.command_environment)
+    except StackError as error:
+        said = log.read_text().rpartition("\nerror: ")[2] if "\nerror: " in log.read_text() else str(error)
+        raise type(error)(f"{module} failed: {said.strip()}") from error
     return dict(json.loads(log.read_text().splitlines()[-1]))
 
 
