@@ -51,7 +51,7 @@ def test_data_docs_are_pages_for_a_browser(bucket, tmp_path):
     page = tmp_path / "index.html"
     page.write_text("<p>docs</p>")
     bucket.upload(page, PREFIX + "index.html", "1")
-    with serve_data_docs(bucket, any_port({})) as url:
+    with serve_data_docs(bucket, any_port()) as url:
         with urllib.request.urlopen(url) as response:
             assert response.headers["Content-Type"] == "text/html"
             assert response.read() == b"<p>docs</p>"

@@ -18,7 +18,7 @@ from local_stack.ports import HOST, any_port
 @contextlib.asynccontextmanager
 async def device(folder: Path):
     """Serve ``folder``; gives what a client needs."""
-    port = any_port({})
+    port = any_port()
     server = asyncio.create_task(serve(folder, port))
     known_hosts = folder / "known_hosts"
     known_hosts.write_text(f"[{HOST}]:{port} {make_keys(folder)}\n")

@@ -1,8 +1,12 @@
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from local_stack.errors import InputError
-from local_stack.ports import HOST, PREFERRED, choose_ports, is_free
+from local_stack.ports import HOST, PREFERRED, any_port, choose_ports, is_free
 
 
 @pytest.fixture
@@ -44,3 +48,15 @@ def test_a_configured_port_in_use_is_said_plainly(place, busy_port):
 def test_a_configured_port_must_be_a_port(place, text):
     with pytest.raises(InputError, match=f"ADBREAK_PORT_S3={text}: expected a port number"):
         choose_ports(place, {"ADBREAK_PORT_S3": text})
+
+
+def test_another_stack_does_not_choose_a_port_that_nobody_listens_on_yet(place):
+    port = any_port()
+    program = "import sys; from local_stack.ports import reserve; sys.exit(reserve(int(sys.argv[1])))"
+    other = subprocess.run(
+        [sys.executable, "-c", program, str(port)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "include")},
+        check=False,
+    )
+    assert is_free(port)
+    assert other.returncode == 0, "the other process could reserve it too"
