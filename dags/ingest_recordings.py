@@ -11,7 +11,7 @@ from datetime import timedelta
 from airflow.sdk import Param, dag, task
 from operators.ml_command import MlCommandOperator
 from workflow import ingest
-from workflow.shared import DAG_DEFAULTS, FRAMES, TASK_DEFAULTS
+from workflow.shared import DAG_DEFAULTS, FRAMES, TASK_DEFAULTS, by_the_clock
 
 EVERY_HOUR = "17 * * * *"  # off the full hour, at which recorders close their files
 AT_ONCE = 4  # recordings extracted in parallel
@@ -31,7 +31,7 @@ PARAMS = {
 
 
 @dag(
-    schedule=EVERY_HOUR,
+    schedule=by_the_clock(EVERY_HOUR),
     params=PARAMS,
     tags=["adbreak", "data"],
     doc_md=__doc__,

@@ -15,7 +15,7 @@ from airflow.sdk import dag, task, task_group
 from operators.ml_command import MlCommandOperator
 from workflow import night
 from workflow.forms import RETRAINING_FORM
-from workflow.shared import CHALLENGER, DAG_DEFAULTS, TASK_DEFAULTS
+from workflow.shared import CHALLENGER, DAG_DEFAULTS, TASK_DEFAULTS, by_the_clock
 
 AT_TWO_IN_THE_MORNING = "0 2 * * *"
 HOURS = {"execution_timeout": timedelta(hours=6), "pool": "gpu"}
@@ -111,7 +111,7 @@ def judge(config: str, model_name: str, model: str, report: str, evaluation: str
 
 
 @dag(
-    schedule=AT_TWO_IN_THE_MORNING,
+    schedule=by_the_clock(AT_TWO_IN_THE_MORNING),
     params=RETRAINING_FORM,
     user_defined_macros={"champion_of": night.champion_of},
     tags=["adbreak", "training"],

@@ -5,12 +5,12 @@
 recordings -> FRAMES -> VALIDATED_FRAMES -> (the night) -> CHALLENGER -> CHAMPION
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset
+from airflow.sdk.definitions.timetables.trigger import CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
-from airflow.sdk.timezone import utc
 from notifiers.alert import AlertNotifier
 
 FRAMES = Asset("frames")
@@ -19,10 +19,19 @@ CHALLENGER = Asset("challenger")
 CHAMPION = Asset("champion")
 
 DAG_DEFAULTS: dict[str, Any] = {
-    "start_date": datetime(2026, 1, 1, tzinfo=utc),
     "catchup": False,
     "max_active_runs": 1,
 }
+
+
+def by_the_clock(expression: str) -> CronTriggerTimetable:
+    """Return a schedule in UTC whose first run is the next time in the future, never the one just missed.
+
+    That takes both: no ``start_date`` on the DAG, and a tolerance of nothing for the time just missed.
+    """
+    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+
+
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "adbreak",
     "retries": 1,

@@ -4,10 +4,12 @@ import os
 import statistics
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pendulum
 import pytest
 
 pytestmark = pytest.mark.airflow
@@ -85,9 +87,30 @@ def test_the_night_reads_as_it_is_told(parse: Any) -> None:
 def test_schedules(parse: Any) -> None:
     from airflow.sdk import Asset
 
-    assert parse("nightly_retraining").schedule == "0 2 * * *"
+    assert parse("nightly_retraining").schedule.expression == "0 2 * * *"
     assert parse("validate_dataset").schedule == [Asset("frames")]
     assert parse("promote_model").schedule == [Asset("challenger")]
+
+
+@pytest.mark.parametrize("dag_id", ["ingest_recordings", "nightly_retraining"])
+@pytest.mark.parametrize("minutes_after", [0.5, 30, 601])
+def test_the_first_run_is_never_the_one_just_missed(
+    parse: Any, dag_id: str, minutes_after: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who switches a DAG on, at whatever time, gets its next run, not a surprise."""
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables import trigger
+    from airflow.timetables.base import TimeRestriction
+
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(parse(dag_id)))
+    now = pendulum.datetime(2026, 3, 4, 2, 17 if dag_id == "ingest_recordings" else 0) + timedelta(
+        minutes=minutes_after
+    )
+    monkeypatch.setattr(trigger, "utcnow", lambda: now)
+    restriction = TimeRestriction(earliest=dag.start_date, latest=None, catchup=dag.catchup)
+    first = dag.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert first is not None
+    assert first.run_after > now
 
 
 @pytest.mark.parametrize("task_id", ["training", "conversion", "benchmark_on_device"])
