@@ -17,6 +17,7 @@ from ml_training.data import quarantine
 from ml_training.data.frames import read_current, read_extraction
 from ml_training.data.labels import labelled_recordings
 from ml_training.data.validation.checkpoint import DOCS_FOLDER, RESULTS_FOLDER, Finding, run_checkpoint
+from ml_training.data.validation.data_docs import make_self_contained
 from ml_training.data.validation.tables import (
     Tables,
     dataset_tables,
@@ -114,6 +115,7 @@ def _fetch_results(data_dir: str, folder: Path) -> None:
 
 
 def _publish(data_dir: str, folder: Path, run_name: str) -> None:
+    make_self_contained(folder / DOCS_FOLDER, folder / RESULTS_FOLDER)
     for source, target in ((RESULTS_FOLDER, "results"), (DOCS_FOLDER, "data_docs")):
         for path in sorted((folder / source).rglob("*")):
             below = path.relative_to(folder / source).as_posix()
