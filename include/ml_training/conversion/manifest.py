@@ -50,7 +50,7 @@ class Manifest(Record):
     input: TensorDescription
     output: TensorDescription
     preprocessing: Preprocessing
-    threshold: float  # chosen on the validation split, with this file's own scores
+    threshold: float  # the float model's, chosen on the validation split
     labels: list[str]
     dataset_id: str
     run_id: str

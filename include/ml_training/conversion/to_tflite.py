@@ -2,8 +2,9 @@
 
     python -m ml_training.conversion.to_tflite --model RUN/float/model.keras --output RUN/int8 --quantize int8
 
-The model's card names the dataset version; its training frames calibrate the ranges and fine-tune the upper blocks, its
-validation frames choose the file's own threshold. Beside the file it leaves ``manifest.json`` and ``golden.npz``.
+The model's card names the dataset version; its training frames calibrate the ranges and fine-tune the upper blocks,
+which learn to say what the float model says. So its threshold, chosen on validation, serves the file as well. Beside
+the file it leaves ``manifest.json`` and ``golden.npz``.
 """
 
 import argparse
@@ -29,14 +30,13 @@ from ml_training.conversion.manifest import (
     TensorDescription,
 )
 from ml_training.data.frames import RESIZE_NAME
-from ml_training.inference.scorer import TfliteScorer, scale
+from ml_training.inference.scorer import KerasScorer, TfliteScorer, load_keras, scale
 from ml_training.training.model_card import ModelCard, read_card
 from ml_training.training.predictions import score_samples
 from ml_training.training.samples import Samples, iterate_images, read_samples
 from ml_training.utils.command_line import command_parser, run_command
-from ml_training.utils.errors import ModelError, ObjectNotFound
+from ml_training.utils.errors import ObjectNotFound
 from ml_training.utils.hashing import code_version, sha256_bytes
-from ml_training.utils.metrics import best_f1_threshold
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,8 @@ def _quantize_aware(
 
     section = card.config.training.quantization
     seed = card.config.training.seed
-    model = quantize(_load(model_uri))
+    parent = _load(model_uri)
+    model = quantize(parent)
     with range_decay(section.range_decay):
         batches = _calibration_batches(training, data_dir, section.calibration_batches, section.batch_size, seed)
         calibrate(model, batches)
@@ -100,14 +101,17 @@ def _quantize_aware(
     with range_decay(FINE_TUNING_DECAY):
         fit(
             upper,
-            LabeledArrays(_activations(lower, chosen, data_dir, card), chosen.labels),
+            LabeledArrays(
+                _activations(lower, chosen, data_dir, card),
+                chosen.labels,
+                targets=score_samples(KerasScorer(parent), chosen, data_dir),
+            ),
             validation=LabeledArrays(_activations(lower, validation, data_dir, card), validation.labels),
             options=LoopOptions(
                 epochs=section.epochs,
                 batch_size=section.batch_size,
                 learning_rate=section.learning_rate,
                 weight_decay=card.config.training.weight_decay,
-                label_smoothing=card.config.training.label_smoothing,
                 seed=seed,
             ),
             store=CheckpointStore(storage.join(output, "checkpoints", "qat.npz")),
@@ -141,13 +145,8 @@ def _activations(lower: Any, samples: Samples, data_dir: str, card: ModelCard) -
 
 
 def _load(model_uri: str) -> Any:
-    import tf_keras
-
     with storage.local_copy(model_uri) as path:
-        try:
-            return tf_keras.models.load_model(path, compile=False)
-        except (ValueError, OSError) as error:
-            raise ModelError(f"{model_uri} is not a model that tf_keras can load: {error}") from error
+        return load_keras(path)
 
 
 def _to_int8(model: Any) -> bytes:
@@ -171,7 +170,6 @@ def _store(
         path.write_bytes(content)
         scorer = TfliteScorer(path)
         golden = _golden(scorer, validation, data_dir)
-        scores = score_samples(scorer, validation, data_dir)
     storage.write_bytes(storage.join(output, "model.tflite"), content)
     storage.write_bytes(storage.join(output, GOLDEN_NAME), golden)
     manifest = Manifest(
@@ -182,7 +180,7 @@ def _store(
         input=_describe(scorer.input),
         output=_describe(scorer.output),
         preprocessing=Preprocessing(resize=RESIZE_NAME),
-        threshold=best_f1_threshold(validation.labels, scores),
+        threshold=card.threshold,
         labels=LABELS,
         dataset_id=card.dataset_id,
         run_id=card.run_id,

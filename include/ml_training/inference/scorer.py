@@ -34,7 +34,7 @@ def load_scorer(path: Path, *, threads: int = 1) -> Scorer:
     if path.suffix == ".tflite":
         return TfliteScorer(path, threads=threads)
     if path.suffix == ".keras":
-        return KerasScorer(path)
+        return KerasScorer(load_keras(path))
     raise ModelError(f"expected a .tflite or .keras file, received {path.name}")
 
 
@@ -92,16 +92,21 @@ class TfliteScorer:
         return {d["name"]: np.dtype(d["dtype"]).name for d in self._interpreter.get_tensor_details()}
 
 
+def load_keras(path: Path) -> Any:
+    """Load a ``.keras`` file. Raises ModelError when it is broken."""
+    import tf_keras
+
+    try:
+        return tf_keras.models.load_model(path, compile=False)
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path} is not a model that tf_keras can load: {error}") from error
+
+
 class KerasScorer:
-    """A ``.keras`` file in TensorFlow."""
+    """A Keras model in TensorFlow."""
 
-    def __init__(self, path: Path) -> None:
-        import tf_keras
-
-        try:
-            self._model = tf_keras.models.load_model(path, compile=False)
-        except (ValueError, OSError) as error:
-            raise ModelError(f"{path} is not a model that tf_keras can load: {error}") from error
+    def __init__(self, model: Any) -> None:
+        self._model = model
 
     def score(self, images: Images) -> Scores:
         """Score uint8 [N, H, W, 3] in batches."""

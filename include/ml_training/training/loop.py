@@ -42,10 +42,14 @@ class LoopOptions(NamedTuple):
 
 
 class LabeledArrays(NamedTuple):
-    """Inputs [N, ...] (an array or a memory map) and labels (0 or 1) [N]."""
+    """Inputs [N, ...] (an array or a memory map) and labels (0 or 1) [N].
+
+    ``targets`` float [N] in [0, 1] are learned in place of the labels, as when one model learns from another.
+    """
 
     inputs: Array
     labels: Array
+    targets: Array | None = None
 
 
 def fit(
@@ -130,12 +134,13 @@ def _train_epoch(model: keras.Model, training: LabeledArrays, options: LoopOptio
     order = np.random.default_rng([options.seed, epoch]).permutation(len(training.labels))
     _seed_dropout(model, options.seed * 1000 + epoch)
     weights = class_weights(training.labels)
+    targets = np.asarray(training.labels if training.targets is None else training.targets, np.float32)
     total, started = 0.0, time.monotonic()
     spoke = started
     for start in range(0, len(order), options.batch_size):
         chosen = np.sort(order[start : start + options.batch_size])
         inputs = np.asarray(training.inputs[chosen], np.float32)
-        loss = model.train_on_batch(inputs, training.labels[chosen, None].astype(np.float32), weights[chosen])
+        loss = model.train_on_batch(inputs, targets[chosen, None], weights[chosen])
         if not np.isfinite(loss):
             advice = f"lower the learning rate ({options.learning_rate:g})"
             raise ModelError(f"the loss is {loss} in epoch {epoch + 1}: {advice}")
