@@ -17,6 +17,7 @@ SMALL = {
     "training.augmented_copies": 1,
     "training.quantization.calibration_batches": 2,
     "training.quantization.batch_size": 8,
+    "training.quantization.learning_rate": 2e-5,  # sixteen frames: a higher rate leaves the parent behind
 }
 
 
@@ -98,7 +99,7 @@ def test_the_int8_file_says_what_its_parent_says(trained, converted, tiny_data, 
         *("--champion", converted["model_uri"], "--champion-name", "base-general", "--champion-version", "1"),
     )
     assert report["all_int8"]
-    assert report["mean_score_difference"] < 0.2  # without calibration the scores have nothing in common
+    assert report["mean_score_difference"] < 0.1
     assert report["champion"]["f1_gain"]["value"] == 0
     assert report["recordings"] == 1
     assert report["split_unit"] == "channel"

@@ -26,7 +26,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_training.utils.errors import AdbreakError, UsageError
@@ -153,6 +153,3 @@ def _say(message: str, exit_code: int) -> int:
 
 def _on_terminate(number: int, frame: types.FrameType | None) -> None:
     raise Terminated
-
-
-Run = Callable[[argparse.Namespace], Any]
