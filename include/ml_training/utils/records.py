@@ -49,7 +49,7 @@ class LabelEvent(Record):
     end_seconds: float
     label: Label
     creative: str | None = None
-    source: Literal["person", "model", "edl", "file", "generator"]
+    source: Literal["person", "creative", "model", "edl", "file", "generator"]
     author: str
     created_at: datetime
 
