@@ -22,7 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-from ml_training.data.augmentation import augment
+from ml_training.data.augmentation.pictures import augment
 from ml_training.inference.scorer import scale
 from ml_training.training.samples import Samples, iterate_images
 from ml_training.utils.hashing import code_version, short_hash
