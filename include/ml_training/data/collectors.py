@@ -1,6 +1,6 @@
 """Commands that bring recordings in: find new ones, extract their frames.
 
-    python -m ml_training.data.collectors scan    --source s3://adbreak/recordings --data-dir s3://adbreak
+    python -m ml_training.data.collectors scan    --data-dir s3://adbreak --from-date 2026-01-05 --channels one two
     python -m ml_training.data.collectors extract --video-source DIR --output-dir data/raw_frames --fps 1.0
 
 ``extract`` takes a file, a folder or an S3 address of either. A recording that cannot be read goes to quarantine with
@@ -16,7 +16,8 @@ from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.data.extraction import Outcome, as_result, extract_recording, refuse
 from ml_training.data.recordings import find_recordings
-from ml_training.data.scan import scan
+from ml_training.data.scan import Selection, scan
+from ml_training.data.sweep import remember
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import UsageError
 
@@ -81,7 +82,18 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--source", help="folder or S3 prefix; default: recordings/ of the data root")
     look.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
     look.add_argument("--fps", type=float, default=1.0, help="frames a second that the extraction takes (default: 1)")
+    look.add_argument("--from-date", help="first day, YYYY-MM-DD (default: no bound)")
+    look.add_argument("--to-date", help="last day, included (default: no bound)")
+    look.add_argument("--channels", nargs="+", default=[], help="only these channels (default: all)")
+    look.add_argument("--new-only", action="store_true", help="sweep: what is new or changed since it was remembered")
+    look.add_argument("--note-look", action="store_true", help="store what is offered, for remember")
     look.set_defaults(run=_scan)
+    keep = commands.add_parser("remember", help="let the sweep pass over what a scan offered and a run finished")
+    keep.add_argument("--look", required=True, help="address that scan --note-look returned")
+    keep.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
+    keep.add_argument("--fps", type=float, default=1.0, help="frames a second of the scan (default: 1)")
+    keep.add_argument("--without", nargs="+", default=[], help="files that have no frames yet: to be offered again")
+    keep.set_defaults(run=_remember)
     take = commands.add_parser("extract", help="extract frames with their true timestamps")
     take.add_argument("--video-source", required=True, help="a recording, or a folder or S3 prefix of recordings")
     take.add_argument("--output-dir", required=True, help="where <recording_id>/<extraction_id>/ goes")
@@ -94,7 +106,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _scan(args: argparse.Namespace) -> dict[str, Any]:
     source = args.source or storage.join(args.data_dir, "recordings")
-    return scan(source, data_dir=args.data_dir, frames_per_second=args.fps)
+    return scan(
+        source,
+        data_dir=args.data_dir,
+        frames_per_second=args.fps,
+        selection=Selection(args.from_date, args.to_date, args.channels),
+        new_only=args.new_only,
+        note_look=args.note_look,
+    )
+
+
+def _remember(args: argparse.Namespace) -> dict[str, Any]:
+    return dict(remember(args.look, data_dir=args.data_dir, frames_per_second=args.fps, without=args.without))
 
 
 def _extract(args: argparse.Namespace) -> dict[str, Any]:

@@ -41,13 +41,12 @@ class Recording(NamedTuple):
     @property
     def folder_channel(self) -> str | None:
         """The channel that the layout gives; None outside the layout."""
-        parts = self.uri.split("/")
-        return parts[-3] if len(parts) >= 3 and DATE_PATTERN.fullmatch(parts[-2]) and parts[-3] else None
+        return _layout(self.uri)[0]
 
     @property
     def folder_date(self) -> str | None:
         """The date that the layout gives, as YYYY-MM-DD; None outside the layout."""
-        return self.uri.split("/")[-2] if self.folder_channel else None
+        return _layout(self.uri)[1]
 
     def channel(self, sidecar: Sidecar) -> str:
         """The channel: the folder's, else the sidecar's, else ``unknown``."""
@@ -64,6 +63,17 @@ class Refused(NamedTuple):
     recording_id: str
     uri: str
     reason: str
+    stored_version: str = ""
+
+    @property
+    def channel(self) -> str:
+        """The channel of its folder, else ``unknown``."""
+        return _layout(self.uri)[0] or UNKNOWN_CHANNEL
+
+    @property
+    def date(self) -> str | None:
+        """The date of its folder."""
+        return _layout(self.uri)[1]
 
 
 class Found(NamedTuple):
@@ -71,6 +81,13 @@ class Found(NamedTuple):
 
     recordings: list[Recording]
     refused: list[Refused]
+
+
+def _layout(uri: str) -> tuple[str, str] | tuple[None, None]:
+    """Return the channel and the date of ``<channel>/<YYYY-MM-DD>/<file>``."""
+    parts = uri.split("/")
+    inside = len(parts) >= 3 and DATE_PATTERN.fullmatch(parts[-2]) and parts[-3]
+    return (parts[-3], parts[-2]) if inside else (None, None)
 
 
 def find_recordings(source: str) -> Found:
@@ -109,10 +126,10 @@ def _sort_out(recordings: Iterable[Recording]) -> Found:
             reason = (
                 f"the file name {name!r} cannot be an id: use only letters, digits, dots, _ and -, then run it again"
             )
-            found.refused.append(Refused(re.sub(r"[^A-Za-z0-9._-]", "_", name), uri, reason))
+            found.refused.append(Refused(re.sub(r"[^A-Za-z0-9._-]", "_", name), uri, reason, recording.stored_version))
         elif name in seen:
             reason = f"{seen[name]} has the same recording id {name!r}: give one of the two files another name"
-            found.refused.append(Refused(name, uri, reason))
+            found.refused.append(Refused(name, uri, reason, recording.stored_version))
         else:
             seen[name] = uri
             found.recordings.append(recording)
