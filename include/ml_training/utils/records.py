@@ -9,7 +9,7 @@ Times are media times: seconds of presentation time, zero at the first decodable
 from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 LABELS = ("ad", "content", "promo", "ident", "sponsor", "teleshopping")
 SCORED_LABELS = ("ad", "content")
@@ -62,6 +62,28 @@ class Sidecar(Record):
     genre: str | None = None
     sport: str | None = None
     start_time: datetime | None = None
+
+
+class TelemetryWindow(Record):
+    """What a device saw in a stretch of time: one line of ``telemetry/<device>/<YYYY-MM-DD>/*.jsonl``, never changed.
+
+    What was not measured is null: a window without frames has no share and no latency, some boards no thermometer.
+    """
+
+    version: Literal[1] = 1
+    device: str = Field(min_length=1)
+    started_at: AwareDatetime
+    window_seconds: float = Field(gt=0)
+    model_name: str
+    model_version: str
+    frames: int = Field(ge=0)
+    ad_share: float | None
+    score_histogram: list[int] = Field(min_length=10, max_length=10)  # frames with a score of 0..0.1, 0.1..0.2, ...
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    temperature_celsius: float | None
+    free_store_bytes: int
+    corrections: int = Field(0, ge=0)  # times that a viewer said the device was wrong
 
 
 class Interval(Record):
