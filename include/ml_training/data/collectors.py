@@ -3,13 +3,14 @@
     python -m ml_training.data.collectors scan    --data-dir s3://adbreak --from-date 2026-01-05 --channels one two
     python -m ml_training.data.collectors extract --video-source DIR --output-dir data/raw_frames --fps 1.0
 
-``extract`` takes a file, a folder or an S3 address of either. A recording that cannot be read goes to quarantine with
+``extract`` takes files, folders or S3 addresses of either. A recording that cannot be read goes to quarantine with
 the reason, and the others go on.
 """
 
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ml_training.cloud import storage
@@ -25,14 +26,14 @@ MAXIMUM_FRAMES_PER_SECOND = 60.0
 
 
 def extract(
-    video_source: str,
+    video_source: str | Sequence[str],
     output_dir: str,
     *,
     frames_per_second: float = 1.0,
     quarantine_dir: str | None = None,
     retry: bool = False,
 ) -> dict[str, Any]:
-    """Extract the frames of every recording at ``video_source`` below ``output_dir``.
+    """Extract the frames of every recording at ``video_source``, one address or several, below ``output_dir``.
 
     Returns ``recordings`` (one outcome each) and how many were extracted, known and quarantined; for a single recording
     its outcome's fields as well. Raises DataError when the source holds no media file.
@@ -42,9 +43,12 @@ def extract(
             f"--fps must be above 0 and at most {MAXIMUM_FRAMES_PER_SECOND:g}, received {frames_per_second:g}"
         )
     quarantine_dir = quarantine_dir or _beside(output_dir, "quarantine")
-    found = find_recordings(video_source)
-    outcomes: list[Outcome] = [refuse(refused, quarantine_dir=quarantine_dir) for refused in found.refused]
-    for recording in found.recordings:
+    sources = [video_source] if isinstance(video_source, str) else video_source
+    found = [find_recordings(source) for source in sources]
+    outcomes: list[Outcome] = [
+        refuse(refused, quarantine_dir=quarantine_dir) for one in found for refused in one.refused
+    ]
+    for recording in (recording for one in found for recording in one.recordings):
         outcomes.append(
             extract_recording(
                 recording,
@@ -95,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     keep.add_argument("--without", nargs="+", default=[], help="files that have no frames yet: to be offered again")
     keep.set_defaults(run=_remember)
     take = commands.add_parser("extract", help="extract frames with their true timestamps")
-    take.add_argument("--video-source", required=True, help="a recording, or a folder or S3 prefix of recordings")
+    take.add_argument(
+        "--video-source", required=True, nargs="+", help="recordings, or folders or S3 prefixes of recordings"
+    )
     take.add_argument("--output-dir", required=True, help="where <recording_id>/<extraction_id>/ goes")
     take.add_argument("--fps", type=float, default=1.0, help="frames a second (default: 1)")
     take.add_argument("--quarantine-dir", help="where unreadable recordings go (default: quarantine beside the output)")
