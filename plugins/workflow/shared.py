@@ -46,9 +46,13 @@ def results_by_index(ti: Any, task_id: str, count: int) -> list[dict[str, Any] |
     return ti.xcom_pull(task_ids=task_id, map_indexes=range(count)) if count else []
 
 
+def failed_tasks(ti: Any) -> list[str]:
+    """Return the tasks of this run that failed, each instance of a mapped one as ``<task>_<index>``."""
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+    return sorted(name for name, state in states.items() if state == "failed")
+
+
 def fail_if_a_task_failed(ti: Any) -> None:
     """Fail the run's last task, which runs whatever happened before it, when another one failed."""
-    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-    failed = sorted(name for name, state in states.items() if state == "failed")
-    if failed:
+    if failed := failed_tasks(ti):
         raise AirflowFailException(f"failed: {', '.join(failed)}; the other tasks went on")
