@@ -20,8 +20,14 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_model_optimization.python.core.quantization.keras import quant_ops, quantizers
-from tensorflow_model_optimization.python.core.quantization.keras.quantize import quantize_model, quantize_scope
+from tensorflow_model_optimization.python.core.quantization.keras.quantize import (
+    quantize_annotate_model,
+    quantize_apply,
+    quantize_scope,
+)
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
+
+from ml_training.conversion.depthwise import CUSTOM_OBJECTS, PerChannelScheme
 
 PREFIX = "quant_"
 INPUT_RANGE = (-127.0 / 128.0, 1.0)  # what (x - 127) / 128 spans: scale 1/128, zero point -1
@@ -31,8 +37,8 @@ Images = npt.NDArray[np.float32]
 
 def quantize(model: keras.Model) -> keras.Model:
     """Return a copy of a flat functional model that fakes int8 in every layer; ranges are not calibrated yet."""
-    with quantize_scope():
-        return quantize_model(model)
+    with quantize_scope(CUSTOM_OBJECTS):
+        return quantize_apply(quantize_annotate_model(model), scheme=PerChannelScheme())
 
 
 @contextmanager
