@@ -1,9 +1,9 @@
-"""Files of labels: what is read, and every mistake with its place."""
+"""Interval files: what is read, and every mistake with its place."""
 
 import json
 
 import pytest
-from ml_training.data.label_files import parse_labels
+from ml_training.data.label_formats.intervals import read_intervals
 from ml_training.utils.errors import LabelsInvalid
 
 
@@ -16,7 +16,7 @@ def test_reads_both_ways_of_naming_times() -> None:
             ]
         }
     )
-    segments = parse_labels(text, source="x")["a"]
+    segments = read_intervals(text, "x")[0].segments
     assert [(s.start_seconds, s.end_seconds, s.label, s.creative) for s in segments] == [
         (0, 5.0005, "content", None),
         (5, 7.5, "ad", "soap"),
@@ -60,11 +60,11 @@ def test_reads_both_ways_of_naming_times() -> None:
 )
 def test_every_mistake_is_told_with_its_place(text: str, says: str) -> None:
     with pytest.raises(LabelsInvalid, match=says):
-        parse_labels(text, source="labels.json")
+        read_intervals(text, "labels.json")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
     text = '{"a": [{"start": 3, "end": 1, "label": "ad"}], "b": [{"start": 0, "end": 1, "label": "x"}]}'
     with pytest.raises(LabelsInvalid, match="2 mistake") as caught:
-        parse_labels(text, source="labels.json")
+        read_intervals(text, "labels.json")
     assert len(caught.value.mistakes) == 2
