@@ -3,6 +3,7 @@
 python -m local_stack run                               # one night, then the addresses stay up until Ctrl-C
 python -m local_stack run --once                        # one night, then everything stops
 python -m local_stack run --recordings DIR --labels FILE
+python -m local_stack airflow backfill create --help    # Airflow's own command line, on this stack
 python -m local_stack stop
 python -m local_stack clean
 """
@@ -22,7 +23,7 @@ from local_stack.errors import StackError, Stopped
 from local_stack.memory import MemoryMeter
 from local_stack.night import Job, Options, check_options, generate, remember, run_night, started_at
 from local_stack.progress import clock, open_board
-from local_stack.stack import Stack, prepare_services, start_stack
+from local_stack.stack import Stack, known_services, prepare_services, start_stack
 from local_stack.summary import render
 from local_stack.supervisor import Supervisor, raise_on_signals
 from local_stack.workplace import Workplace, write_json
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--labels", type=Path, help="JSON file with the labels of these recordings")
     run.add_argument("--compute", choices=["local"], default="local", help="where the training runs (default: local)")
     run.set_defaults(run=_run)
+    airflow = commands.add_parser("airflow", help="run Airflow's command line on this stack", add_help=False)
+    airflow.add_argument("arguments", nargs=argparse.REMAINDER)
+    airflow.set_defaults(run=_airflow)
     commands.add_parser("stop", help="stop the stack that runs").set_defaults(run=lambda args, place: _stop(place))
     commands.add_parser("clean", help="remove all state").set_defaults(run=lambda args, place: _clean(place))
     return parser
@@ -117,6 +121,13 @@ def _stay(stack: Stack) -> None:
             stack.supervisor.sleep(1)
     except Stopped:
         return
+
+
+def _airflow(args: argparse.Namespace, place: Workplace) -> int:
+    """Become the command line of Airflow, with the settings of the stack."""
+    services = known_services(place)
+    command = services.airflow_command(*args.arguments)
+    os.execve(command[0], command, services.airflow_environment)
 
 
 def _stop(place: Workplace) -> int:

@@ -67,6 +67,15 @@ class AirflowApi:
         """Start a run of a DAG and return its id."""
         return str(self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"])
 
+    def backfill(self, dag_id: str, from_date: str, to_date: str, **options: Any) -> dict[str, Any]:
+        """Start a backfill; ``options`` as in the REST API: run_backwards, max_active_runs, dag_run_conf, ..."""
+        return dict(self.call("POST", "backfills", _backfill(dag_id, from_date, to_date, options)))
+
+    def backfill_dry_run(self, dag_id: str, from_date: str, to_date: str, **options: Any) -> list[str]:
+        """Return the dates for which such a backfill would make a run."""
+        answer = self.call("POST", "backfills/dry_run", _backfill(dag_id, from_date, to_date, options))
+        return [run["logical_date"] for run in answer["backfills"]]
+
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return a run's state, dates and conf."""
         return dict(self.call("GET", f"dags/{dag_id}/dagRuns/{_quote(run_id)}"))
@@ -137,6 +146,10 @@ class AirflowApi:
             raise ApiError(f"Airflow answered {error.code} to {method} {path}: {detail}", error.code) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ApiError(f"Airflow does not answer {method} {path}: {error}", 0) from error
+
+
+def _backfill(dag_id: str, from_date: str, to_date: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"dag_id": dag_id, "from_date": f"{from_date}T00:00:00Z", "to_date": f"{to_date}T00:00:00Z", **options}
 
 
 def _quote(text: str) -> str:

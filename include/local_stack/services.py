@@ -130,11 +130,13 @@ class Services:
 
     def airflow_migrate_command(self) -> list[str]:
         """The command that makes or updates Airflow's database."""
-        return self._airflow("db", "migrate")
+        return self.airflow_command("db", "migrate")
 
     def airflow_server(self) -> Service:
         """Airflow's API server and UI."""
-        command = self._airflow("api-server", "--host", HOST, "--port", str(self.ports["airflow"]), "--workers", "1")
+        command = self.airflow_command(
+            "api-server", "--host", HOST, "--port", str(self.ports["airflow"]), "--workers", "1"
+        )
         return Service(
             "airflow-api-server",
             command,
@@ -147,7 +149,7 @@ class Services:
         return [
             Service(
                 f"airflow-{arguments[0]}",
-                self._airflow(*arguments),
+                self.airflow_command(*arguments),
                 self.airflow_environment,
                 partial(self._healthy, part),
             )
@@ -158,7 +160,8 @@ class Services:
         """A client of Airflow's REST API."""
         return AirflowApi(self.url("airflow"), ADMIN, self.place.credentials()["password"])
 
-    def _airflow(self, *arguments: str) -> list[str]:
+    def airflow_command(self, *arguments: str) -> list[str]:
+        """A command of Airflow's command line."""
         return [str(self.place.python("airflow")), "-m", "airflow", *arguments]
 
     def _healthy(self, part: str) -> bool:

@@ -8,10 +8,11 @@ with Supervisor(place) as supervisor:
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 from local_stack.airflow_api import AirflowApi
 from local_stack.bucket import Bucket
-from local_stack.errors import StackError, Stopped
+from local_stack.errors import InputError, StackError, Stopped
 from local_stack.ports import choose_ports
 from local_stack.services import ADMIN, BUCKET, MLFLOW_BUCKET, Services
 from local_stack.settings_file import read_settings_file
@@ -51,6 +52,14 @@ def prepare_services(place: Workplace) -> Services:
     return Services(place, choose_ports(place), settings)
 
 
+def known_services(place: Workplace) -> Services:
+    """Return the services on the ports of a stack that runs, or ran. Raises InputError where none ever did."""
+    ports = read_json(place.state / "ports.json")
+    if ports is None:
+        raise InputError(f"no stack has run in {place.state} yet: start one with `make run`")
+    return Services(place, ports, read_settings_file(place.root / "airflow_settings.yaml"))
+
+
 def start_stack(
     supervisor: Supervisor,
     services: Services,
@@ -64,33 +73,44 @@ def start_stack(
     ``ready`` is called when all services answer; ``beside`` runs at the same time as they start. Returns when both are
     done.
     """
-    place = services.place
-    bucket = Bucket(services.url("s3"), BUCKET)
+    stack = Stack(services.place, services, supervisor, services.api(), Bucket(services.url("s3"), BUCKET))
 
     def storage() -> None:
-        _bring_up(supervisor, services.s3(), say)
-        bucket.make()
+        _start_storage(stack, say)
         Bucket(services.url("s3"), MLFLOW_BUCKET).make()
         _bring_up(supervisor, services.mlflow(), say)
 
-    def airflow() -> None:
-        _migrate(supervisor, services)
-        server, parts = services.airflow_server(), services.airflow_parts()
-        for service in [server, *parts]:
-            supervisor.start(service)
-        for service in [server, *parts]:
-            supervisor.wait_ready(service)
-            say(f"{service.name} is ready")
-
-    stack = Stack(place, services, supervisor, services.api(), bucket)
-
     def all_services() -> None:
-        _all_at_once(supervisor, [storage, airflow, lambda: _bring_up(supervisor, services.device(), say)])
+        device = partial(_bring_up, supervisor, services.device(), say)
+        _all_at_once(supervisor, [storage, partial(_start_airflow, stack, say), device])
         _settle(stack)
         ready()
 
     _all_at_once(supervisor, [all_services, beside])
     return stack
+
+
+def start_ingestion(supervisor: Supervisor, services: Services, *, say: Say) -> Stack:
+    """Start the bucket and Airflow alone: all that ``ingest_recordings`` needs."""
+    stack = Stack(services.place, services, supervisor, services.api(), Bucket(services.url("s3"), BUCKET))
+    _all_at_once(supervisor, [partial(_start_storage, stack, say), partial(_start_airflow, stack, say)])
+    _settle(stack)
+    return stack
+
+
+def _start_storage(stack: Stack, say: Say) -> None:
+    _bring_up(stack.supervisor, stack.services.s3(), say)
+    stack.bucket.make()
+
+
+def _start_airflow(stack: Stack, say: Say) -> None:
+    _migrate(stack.supervisor, stack.services)
+    server, parts = stack.services.airflow_server(), stack.services.airflow_parts()
+    for service in [server, *parts]:
+        stack.supervisor.start(service)
+    for service in [server, *parts]:
+        stack.supervisor.wait_ready(service)
+        say(f"{service.name} is ready")
 
 
 def _all_at_once(supervisor: Supervisor, jobs: list[Callable[[], None]]) -> None:
