@@ -100,7 +100,7 @@ def generate(supervisor: Supervisor, services: Services, board: Board, job: Job)
     ]
     process = supervisor.spawn("generator", command, services.command_environment, niceness=NICE)
     while process.poll() is None:
-        made = len(list(night_folder(place, job).rglob("*.ts")))
+        made = len(list((night_folder(place, job) / "recordings").rglob("*.json")))
         board.detail("recordings", f"{made} of {plan.recordings} generated")
         supervisor.sleep(0.5)
     if process.returncode:

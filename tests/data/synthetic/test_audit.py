@@ -5,6 +5,7 @@ import cv2
 import pytest
 from ml_training.data.synthetic.__main__ import main
 from ml_training.data.synthetic.audit import audit
+from ml_training.data.synthetic.generate import recordings_below
 from ml_training.utils.errors import DataError, ValidationFailed
 
 
@@ -27,7 +28,7 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_the_contact_sheet(small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recording, sheet = next(small_set.rglob("*.ts")), tmp_path / "sheet.png"
+    recording, sheet = recordings_below(small_set)[0], tmp_path / "sheet.png"
     arguments = ["contact-sheet", "--recording", str(recording), "--output", str(sheet), "--every", "10", "--json"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["pictures"] == 6

@@ -1,11 +1,14 @@
+import dataclasses
 import itertools
 
 import pytest
 from ml_training.data.synthetic.creatives import draw_creative
+from ml_training.data.synthetic.formats import FORMATS, Format
 from ml_training.data.synthetic.generate import ad_share
+from ml_training.data.synthetic.items import Item
 from ml_training.data.synthetic.profiles import draw_profile
 from ml_training.data.synthetic.schedule import Plan, plan_recording
-from ml_training.utils.records import SCORED_LABELS, Segment
+from ml_training.utils.records import LABELS, SCORED_LABELS, Segment
 
 
 def night(number: int, *, recordings: int = 16, minutes: float = 3.5, seed: int = 7) -> list[Plan]:
@@ -72,3 +75,36 @@ def test_a_quarter_of_the_channels_keeps_its_logo_in_ads(seed: int) -> None:
     policies = [draw_profile(seed, index).logo_policy for index in range(8)]
     assert policies.count("always") == 2
     assert {"absent", "fades", "translucent", "programme"} <= set(policies)
+
+
+def test_what_recurs_is_the_same_film_with_the_same_sound() -> None:
+    films: dict[str, list[Item]] = {}
+    for plan in (plan for number in (1, 2, 3) for plan in night(number)):
+        for item in plan.items:
+            if item.creative and not item.squeeze:
+                films.setdefault(item.creative, []).append(item)
+    again = [items for items in films.values() if len(items) > 1]
+    assert {items[0].label for items in again} >= {"ad", "promo", "ident", "content"}
+    for first, *others in again:
+        sound = dataclasses.replace(first.sound, gain_db=0)  # channels differ in how loud their ads are
+        assert all(dataclasses.replace(other.sound, gain_db=0) == sound for other in others)
+        assert all([s.ticks for s in other.shots] == [s.ticks for s in first.shots] for other in others)
+
+
+def test_every_kind_of_item_is_aired() -> None:
+    items = [item for number in range(1, 9) for plan in night(number) for item in plan.items]
+    assert {item.label for item in items} == set(LABELS)
+    sport = [item for item in items if item.squeeze]
+    assert all(item.label == "ad" for item in sport)
+    assert {bool(item.squeeze.inset) for item in sport if item.squeeze} == {True, False}
+    both = {item.label for item in items if any(shot.aspect for shot in item.shots)}
+    assert both >= {"ad", "content"}
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_labels_are_times_of_frames(form: Format) -> None:
+    plan = night(1)[0]
+    plan = dataclasses.replace(plan, gap=(700, 1.6), profile=dataclasses.replace(plan.profile, form=form))
+    for entry in plan.labels():
+        frame = entry["start"] * float(form.frame_rate)
+        assert frame == pytest.approx(round(frame), abs=0.04)

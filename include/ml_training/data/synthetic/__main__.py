@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ml_training.data.synthetic.ablation import ABLATIONS
 from ml_training.utils.command_line import command_parser, run_command
 
 
@@ -40,6 +41,8 @@ def _add_generate(commands: Any) -> None:
     add.add_argument(
         "--night", type=int, default=1, help="1 is 2026-01-05; later nights bring new recordings (default 1)"
     )
+    add.add_argument("--media", type=Path, help="a folder of clips, pictures and sound of your own, for both classes")
+    add.add_argument("--ablate", nargs="+", default=[], metavar="CUE", help=f"take a cue away: {', '.join(ABLATIONS)}")
     add.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     add.set_defaults(run=_generate)
 
@@ -48,7 +51,17 @@ def _generate(args: argparse.Namespace) -> dict[str, Any]:
     from ml_training.data.synthetic.generate import Request, generate
 
     return generate(
-        Request(args.output_dir, args.recordings, args.minutes, args.channels, args.seed, args.night, args.workers)
+        Request(
+            args.output_dir,
+            args.recordings,
+            args.minutes,
+            args.channels,
+            args.seed,
+            args.night,
+            args.workers,
+            args.media,
+            tuple(args.ablate),
+        )
     )
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from ml_training.data.synthetic.contact_sheet import decoded, label_at, labels_of
+from ml_training.data.synthetic.generate import recordings_below
 from ml_training.data.synthetic.pictures import Picture
 from ml_training.utils.errors import DataError, ValidationFailed
 from ml_training.utils.records import SCORED_LABELS
@@ -53,10 +54,10 @@ def audit(recordings_dir: Path, *, bound: float = 0.85) -> dict[str, Any]:
         DataError: the folder holds no labelled recording, or only one class.
         ValidationFailed: a cue's AUC is above ``bound``.
     """
-    paths = sorted(recordings_dir.rglob("*.ts"))
+    paths = recordings_below(recordings_dir)
     if not paths:
         raise DataError(
-            f"no recording below {recordings_dir}: expected *.ts as `generate` writes them", path=str(recordings_dir)
+            f"no recording below {recordings_dir}: expected files as `generate` writes them", path=str(recordings_dir)
         )
     tables = [_recording_cues(path) for path in paths]
     ads = np.concatenate([is_ad for is_ad, _ in tables])

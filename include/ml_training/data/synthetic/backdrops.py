@@ -1,35 +1,39 @@
 """What stands behind people and things: rooms, streets, hills, studios, stages, pitches, plain colours, photographs.
 
-    canvas = BACKDROPS["room"](rng, palette)       # uint8 [450, 800, 3]: a quarter larger than the screen, to pan over
+    canvas = BACKDROPS["room"](rng, style)       # uint8 [450, 800, 3]: a quarter larger than the screen, to pan over
 
 Every backdrop is open to programmes and to ads; only how often each is drawn differs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from ml_training.data.synthetic.footage import Footage, draw_footage
+from ml_training.data.synthetic.overlays import Style
 from ml_training.data.synthetic.people import crowd
 from ml_training.data.synthetic.pictures import Picture, gradient, mix, noise, photograph, textured, vignette
-from ml_training.data.synthetic.randomness import Palette, between, chance, hsv
+from ml_training.data.synthetic.randomness import between, chance, hsv, pick
 
 HEIGHT, WIDTH = 450, 800
+FOOTAGE_SHARE, FOOTAGE_SHARE_OF_MEDIA = 0.22, 0.5  # with clips of packages only, with clips of one's own
 
 
-def photo(rng: np.random.Generator, palette: Palette) -> Picture:
+def photo(rng: np.random.Generator, style: Style) -> Picture:
     """A photograph: buildings, flowers, country seen from the air."""
-    return photograph(rng, HEIGHT, WIDTH)
+    return photograph(rng, style.sources, HEIGHT, WIDTH)
 
 
-def blurred(rng: np.random.Generator, palette: Palette) -> Picture:
+def blurred(rng: np.random.Generator, style: Style) -> Picture:
     """A photograph or a room out of focus, behind something near."""
-    picture = photograph(rng, HEIGHT, WIDTH) if chance(rng, 0.5) else room(rng, palette)
+    picture = photograph(rng, style.sources, HEIGHT, WIDTH) if chance(rng, 0.5) else room(rng, style)
     return cv2.blur(cv2.blur(picture, (25, 25)), (25, 25))
 
 
-def plain(rng: np.random.Generator, palette: Palette) -> Picture:
+def plain(rng: np.random.Generator, style: Style) -> Picture:
     """A gradient in the colours of the palette."""
+    palette = style.palette
     pairs = (
         (palette.main, palette.dark),
         (palette.light, palette.main),
@@ -41,7 +45,7 @@ def plain(rng: np.random.Generator, palette: Palette) -> Picture:
     return gradient(rng, HEIGHT, WIDTH, first, second)
 
 
-def hills(rng: np.random.Generator, palette: Palette) -> Picture:
+def hills(rng: np.random.Generator, style: Style) -> Picture:
     """Hills under a sky, by day or at dusk, sometimes with a lake or a road."""
     hue, light = between(rng, 0.5, 0.68) if chance(rng, 0.7) else between(rng, 0.95, 1.1), between(rng, 0.4, 1.0)
     horizon = between(rng, 0.35, 0.6)
@@ -77,7 +81,7 @@ def _road(picture: Picture, rng: np.random.Generator, horizon: float) -> None:
     cv2.line(picture, (middle, top), (WIDTH // 2, HEIGHT), (226, 226, 214), 3, cv2.LINE_AA)
 
 
-def street(rng: np.random.Generator, palette: Palette) -> Picture:
+def street(rng: np.random.Generator, style: Style) -> Picture:
     """A town by day or at night."""
     night = chance(rng, 0.4)
     light = 0.25 if night else between(rng, 0.6, 1.0)
@@ -98,7 +102,7 @@ def street(rng: np.random.Generator, palette: Palette) -> Picture:
     return textured(picture, rng, 0.25)
 
 
-def room(rng: np.random.Generator, palette: Palette) -> Picture:
+def room(rng: np.random.Generator, style: Style) -> Picture:
     """A room with a window, pictures, shelves and furniture."""
     hue, light = between(rng, 0, 1), between(rng, 0.3, 0.95)
     picture = gradient(
@@ -107,15 +111,15 @@ def room(rng: np.random.Generator, palette: Palette) -> Picture:
     floor = int(between(rng, 0.72, 0.85) * HEIGHT)
     cv2.rectangle(picture, (0, floor), (WIDTH, HEIGHT), hsv(0.08, between(rng, 0.2, 0.6), light * 0.55), -1)
     for _ in range(int(rng.integers(2, 6))):
-        _furnish(picture, rng, light, floor)
+        _furnish(picture, rng, style, light, floor)
     return vignette(textured(picture, rng, 0.22), between(rng, 0, 0.5))
 
 
-def _furnish(picture: Picture, rng: np.random.Generator, light: float, floor: int) -> None:
+def _furnish(picture: Picture, rng: np.random.Generator, style: Style, light: float, floor: int) -> None:
     x, y = int(rng.integers(0, WIDTH - 160)), int(rng.integers(30, 150))
     kind = int(rng.integers(4))
     if kind == 0:
-        view = photograph(rng, 170, 140)
+        view = photograph(rng, style.sources, 170, 140)
         picture[y : y + 170, x : x + 140] = view
         cv2.rectangle(picture, (x, y), (x + 140, y + 170), (236, 234, 228), 6)
     elif kind == 1:
@@ -144,8 +148,9 @@ def _furnish(picture: Picture, rng: np.random.Generator, light: float, floor: in
         )
 
 
-def studio(rng: np.random.Generator, palette: Palette) -> Picture:
+def studio(rng: np.random.Generator, style: Style) -> Picture:
     """A studio: panels, light bars, a large screen with a picture."""
+    palette = style.palette
     picture = gradient(rng, HEIGHT, WIDTH, palette.dark, palette.main)
     count = int(rng.integers(4, 9))
     for index in range(count):
@@ -157,13 +162,13 @@ def studio(rng: np.random.Generator, palette: Palette) -> Picture:
             cv2.rectangle(picture, (x, 0), (x + 5, HEIGHT), palette.light if chance(rng, 0.6) else palette.accent, -1)
     if chance(rng, 0.7):
         x, y, width = int(rng.integers(30, 400)), int(rng.integers(20, 70)), int(rng.integers(240, 380))
-        picture[y : y + width * 9 // 16, x : x + width] = photograph(rng, width * 9 // 16, width)
+        picture[y : y + width * 9 // 16, x : x + width] = photograph(rng, style.sources, width * 9 // 16, width)
         cv2.rectangle(picture, (x, y), (x + width, y + width * 9 // 16), (16, 18, 24), 5)
     cv2.rectangle(picture, (0, HEIGHT - 60), (WIDTH, HEIGHT), tuple(int(c * 0.5) for c in palette.dark), -1)
     return vignette(textured(picture, rng, 0.1), 0.3)
 
 
-def stage(rng: np.random.Generator, palette: Palette) -> Picture:
+def stage(rng: np.random.Generator, style: Style) -> Picture:
     """A stage or a club: beams of light and spots out of focus."""
     picture = gradient(rng, HEIGHT, WIDTH, (8, 8, 14), hsv(between(rng, 0.55, 0.95), 0.7, 0.3))
     glow = np.zeros_like(picture)
@@ -193,7 +198,7 @@ def stage(rng: np.random.Generator, palette: Palette) -> Picture:
     return textured(picture, rng, 0.15)
 
 
-def shop(rng: np.random.Generator, palette: Palette) -> Picture:
+def shop(rng: np.random.Generator, style: Style) -> Picture:
     """Shelves full of goods: a shop, a warehouse, a laboratory."""
     picture = gradient(rng, HEIGHT, WIDTH, hsv(between(rng, 0, 1), 0.08, between(rng, 0.6, 0.95)), (150, 150, 154))
     step = int(between(rng, 80, 130))
@@ -213,7 +218,14 @@ def shop(rng: np.random.Generator, palette: Palette) -> Picture:
     return textured(picture, rng, 0.25)
 
 
-BACKDROPS: dict[str, Callable[[np.random.Generator, Palette], Picture]] = {
+BACKDROPS: dict[str, Callable[[np.random.Generator, Style], Picture]] = {
     "photo": photo, "blurred": blurred, "plain": plain, "hills": hills, "street": street,
     "room": room, "studio": studio, "stage": stage, "shop": shop,
 }  # fmt: skip
+
+
+def scene(rng: np.random.Generator, style: Style, names: Sequence[str], use: str) -> Picture | Footage:
+    """Return footage of the owner's that the class ``use`` may show, at times; else one of the named backdrops."""
+    if chance(rng, FOOTAGE_SHARE_OF_MEDIA if style.sources.media else FOOTAGE_SHARE):
+        return draw_footage(rng, style.sources, use)
+    return BACKDROPS[pick(rng, names)](rng, style)

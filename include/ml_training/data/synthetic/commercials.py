@@ -11,8 +11,9 @@ import functools
 import cv2
 import numpy as np
 
+from ml_training.data.synthetic import sport
 from ml_training.data.synthetic import vocabulary as words
-from ml_training.data.synthetic.backdrops import BACKDROPS
+from ml_training.data.synthetic.backdrops import BACKDROPS, scene
 from ml_training.data.synthetic.creatives import Creative
 from ml_training.data.synthetic.overlays import (
     WHITE,
@@ -28,7 +29,7 @@ from ml_training.data.synthetic.overlays import (
     small_print,
 )
 from ml_training.data.synthetic.people import bust, standing
-from ml_training.data.synthetic.pictures import Picture, Sprite, saturated
+from ml_training.data.synthetic.pictures import Picture, Sprite
 from ml_training.data.synthetic.products import product
 from ml_training.data.synthetic.randomness import Colour, between, chance, pick, stream
 from ml_training.data.synthetic.shots import (
@@ -42,6 +43,7 @@ from ml_training.data.synthetic.shots import (
     draw_grade,
     shot_lengths,
 )
+from ml_training.data.synthetic.shows import Show
 from ml_training.data.synthetic.typography import broken, text_sprite
 
 PLACES = ("hills", "street", "room", "shop", "photo", "blurred", "stage")
@@ -53,11 +55,18 @@ def spot_shots(creative: Creative, ticks: int) -> list[PlannedShot]:
     if creative.script == "static":
         return [PlannedShot(ticks, functools.partial(_build, creative, "end card", 0))]
     lengths = shot_lengths(rng, ticks, creative.shot_seconds * 12.5)
-    kinds = _script(creative, rng, len(lengths))
+    kinds, barred = _script(creative, rng, len(lengths)), _barred(rng, len(lengths))
     return [
-        PlannedShot(t, functools.partial(_build, creative, kind, i))
+        PlannedShot(t, functools.partial(_build, creative, kind, i), "letterbox" if i in barred else None)
         for i, (t, kind) in enumerate(zip(lengths, kinds, strict=True))
     ]
+
+
+def _barred(rng: np.random.Generator, count: int) -> range:
+    """Return the shots that have bars where the film opens or closes them: none in most films."""
+    if not chance(rng, 0.12):
+        return range(0)
+    return range(count // 2) if chance(rng, 0.7) else range(count // 2, count)
 
 
 def _script(creative: Creative, rng: np.random.Generator, count: int) -> list[str]:
@@ -68,6 +77,7 @@ def _script(creative: Creative, rng: np.random.Generator, count: int) -> list[st
         "story": ("lifestyle", "lifestyle", "lifestyle", "close-up", "claim"),
         "car": ("car", "car", "car", "claim", "lifestyle"),
         "spokesperson": ("spokesperson",),
+        "match": ("match", "match", "match", "close-up"),
     }[creative.script]
     kinds = [pick(rng, bodies) for _ in range(count)]
     kinds[-1] = "end card"
@@ -78,12 +88,11 @@ def _script(creative: Creative, rng: np.random.Generator, count: int) -> list[st
 
 def _build(creative: Creative, kind: str, index: int) -> Shot:
     rng = stream(creative.seed, "shot", creative.creative_id, index)
-    shot = _SHOTS[kind](creative, rng)
-    shot.canvas = saturated(shot.canvas, between(rng, 0.85, 1.3))
+    shot = _SHOTS[kind](creative, rng).saturated(between(rng, 0.85, 1.3))
     return shot.graded(draw_grade(stream(creative.seed, "grade", creative.creative_id)))
 
 
-def _pack(creative: Creative, rng: np.random.Generator, height: int) -> Sprite:
+def pack_of(creative: Creative, height: int) -> Sprite:
     """The thing that is sold; its own generator keeps it the same in every shot."""
     label = text_sprite(
         creative.brand.name,
@@ -98,8 +107,8 @@ def _pack(creative: Creative, rng: np.random.Generator, height: int) -> Sprite:
 
 def _fitted(creative: Creative, rng: np.random.Generator, low: int, high: int) -> Sprite:
     height = int(between(rng, low, high))
-    return _pack(
-        creative, rng, int(height * {"car": 0.6, "card": 0.6, "meal": 0.7, "jar": 0.8}.get(creative.product, 1.0))
+    return pack_of(
+        creative, int(height * {"car": 0.6, "card": 0.6, "meal": 0.7, "jar": 0.8}.get(creative.product, 1.0))
     )
 
 
@@ -129,7 +138,7 @@ def _placed(sprite: Sprite, x: float, foot: float, sway: float = 0.0, drift: flo
 
 def _ground(creative: Creative, rng: np.random.Generator) -> tuple[Picture, Colour]:
     """A clean ground and the colour of text that reads on it."""
-    canvas = BACKDROPS["plain" if chance(rng, 0.65) else "blurred"](rng, creative.brand.palette)
+    canvas = BACKDROPS["plain" if chance(rng, 0.65) else "blurred"](rng, creative.brand)
     middle = cv2.mean(canvas)[:3]
     return canvas, readable((int(middle[0]), int(middle[1]), int(middle[2])))
 
@@ -188,7 +197,7 @@ def _pack_shot(creative: Creative, rng: np.random.Generator) -> Shot:
 
 
 def _close_up(creative: Creative, rng: np.random.Generator) -> Shot:
-    canvas = BACKDROPS["blurred" if chance(rng, 0.7) else pick(rng, PLACES)](rng, creative.brand.palette)
+    canvas = scene(rng, creative.brand, ("blurred",) * 14 + PLACES, "ad")
     pack = _fitted(creative, rng, 380, 560)
     x, y = between(rng, 0.3, 0.7) * WIDTH - pack.width / 2, between(rng, -60, 40)
     layers = [Layer((pack,), x, y, drift=(between(rng, -40, 40), between(rng, -20, 20)))]
@@ -198,7 +207,7 @@ def _close_up(creative: Creative, rng: np.random.Generator) -> Shot:
 
 
 def _lifestyle(creative: Creative, rng: np.random.Generator) -> Shot:
-    canvas = BACKDROPS[pick(rng, PLACES)](rng, creative.brand.palette)
+    canvas = scene(rng, creative.brand, PLACES, "ad")
     shot = Shot(canvas, draw_camera(rng, 1.2))
     if chance(rng, 0.7):
         height = int(between(rng, 260, 380))
@@ -272,8 +281,8 @@ def _offer(creative: Creative, rng: np.random.Generator) -> Shot:
 
 
 def _car(creative: Creative, rng: np.random.Generator) -> Shot:
-    canvas = BACKDROPS[pick(rng, ("hills", "street", "hills", "photo"))](rng, creative.brand.palette)
-    car = _pack(creative, rng, int(between(rng, 110, 210)))
+    canvas = scene(rng, creative.brand, ("hills", "street", "hills", "photo"), "ad")
+    car = pack_of(creative, int(between(rng, 110, 210)))
     reach = between(rng, 60, 260)
     layers = _placed(car, between(rng, 0.25, 0.5) * WIDTH, between(rng, 300, 350), drift=reach)
     if chance(rng, 0.3):
@@ -283,11 +292,22 @@ def _car(creative: Creative, rng: np.random.Generator) -> Shot:
 
 def _spokesperson(creative: Creative, rng: np.random.Generator) -> Shot:
     setting = stream(creative.seed, "setting", creative.creative_id)
-    canvas = BACKDROPS[pick(setting, ("room", "plain", "blurred", "shop"))](setting, creative.brand.palette)
+    canvas = BACKDROPS[pick(setting, ("room", "plain", "blurred", "shop"))](setting, creative.brand)
     height = int(between(rng, 290, 380))
     talking = bust(creative.actor, height), bust(creative.actor, height, mouth_open=True)
     layer = Layer(talking, between(rng, 60, 280), HEIGHT - height + 4, sway=(4, 3), rate=6)
     return Shot(canvas, Camera((1.15, 1.2)), [layer, *_legal(creative, rng, 0.15)])
+
+
+def _match(creative: Creative, rng: np.random.Generator) -> Shot:
+    """Sport as the ad shows it, often under a score that no match has."""
+    side = Show(creative.seed, creative.brand.sources.owner, "sport", creative.brand.name, creative.brand,
+                (creative.actor,) * 5, creative.shot_seconds)  # fmt: skip
+    shot = sport.BUILDERS[pick(rng, ("pitch", "player", "player", "stand"))](side, rng)
+    if chance(rng, 0.3):
+        shot.layers += caption(rng, creative.brand, pick(rng, words.CLAIMS), size=30)
+    shot.layers += _corner_mark(creative, rng, 0.35) + _legal(creative, rng, 0.3)
+    return shot
 
 
 def _end_card(creative: Creative, rng: np.random.Generator) -> Shot:
@@ -325,5 +345,6 @@ _SHOTS = {
     "offer": _offer,
     "car": _car,
     "spokesperson": _spokesperson,
+    "match": _match,
     "end card": _end_card,
 }

@@ -5,6 +5,7 @@ shots = SHOTS["promo"](channel_style, show, rng, ticks=60)
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,7 @@ TIMES = ("Tomorrow 20:15", "Sunday 21:45", "Next: 22:30", "Coming up", "Friday, 
 def promo(style: Style, show: Show, rng: np.random.Generator, ticks: int) -> list[PlannedShot]:
     """Return a trailer: shots of a show with its title, the time and the channel's mark."""
     number = int(rng.integers(2**31))
-    return [PlannedShot(planned.ticks, functools.partial(_announced, style, show, planned, number + i))
+    return [replace(planned, build=functools.partial(_announced, style, show, planned, number + i))
             for i, planned in enumerate(segment_shots(show, rng, ticks))]  # fmt: skip
 
 
@@ -43,13 +44,13 @@ def ident(style: Style, show: Show, rng: np.random.Generator, ticks: int) -> lis
 def sponsor(style: Style, show: Show, rng: np.random.Generator, ticks: int) -> list[PlannedShot]:
     """Return a card that names who pays for a show."""
     number = int(rng.integers(2**31))
-    brand = draw_style(rng, words.invented_name(rng))
+    brand = draw_style(rng, words.invented_name(rng), style.sources)
     return [PlannedShot(ticks, functools.partial(_card, brand, style, f"{show.title} is presented by", number))]
 
 
 def _card(shown: Style, channel: Style, line: str | None, number: int) -> Shot:
     rng = stream("card", channel.emblem, number)
-    canvas = BACKDROPS[pick(rng, ("plain", "blurred", "hills", "photo", "stage"))](rng, shown.palette)
+    canvas = BACKDROPS[pick(rng, ("plain", "blurred", "hills", "photo", "stage"))](rng, shown)
     middle = np.mean(canvas, axis=(0, 1))
     colour = readable((int(middle[0]), int(middle[1]), int(middle[2])))
     sign = mark(shown, 64, colour, widest=460)
@@ -71,7 +72,7 @@ def with_black(shots: list[PlannedShot], rng: np.random.Generator) -> list[Plann
     for shot in shots:
         length = int(rng.integers(3, 9))
         if chance(rng, 0.12) and shot.ticks > 20:
-            out += [PlannedShot(length, black_shot), PlannedShot(shot.ticks - length, shot.build)]
+            out += [PlannedShot(length, black_shot), replace(shot, ticks=shot.ticks - length)]
         else:
             out.append(shot)
     return out

@@ -14,6 +14,7 @@ from ml_training.data.synthetic.overlays import Style, draw_style
 from ml_training.data.synthetic.people import Look, draw_look
 from ml_training.data.synthetic.products import KINDS
 from ml_training.data.synthetic.randomness import between, chance, pick, stream
+from ml_training.data.synthetic.sources import Sources
 from ml_training.data.synthetic.vocabulary import invented_name
 
 NATIONAL_SHARE = 0.22
@@ -21,8 +22,10 @@ POOL_SIZE = 9  # creatives that a channel airs in one night
 NEW_PER_NIGHT = 3  # how far the pool moves on from night to night
 
 # How spots are made, and how often. A spokesperson talks without any text until the end card; a static card is one
-# picture for the whole spot; a story shows people and places with the brand coming late.
-SCRIPTS = {"product": 0.34, "offer": 0.2, "story": 0.23, "car": 0.12, "spokesperson": 0.06, "static": 0.05}
+# picture for the whole spot; a story shows people and places with the brand coming late; a match looks like sport.
+SCRIPTS = {
+    "product": 0.31, "offer": 0.19, "story": 0.22, "car": 0.11, "spokesperson": 0.06, "static": 0.05, "match": 0.06,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def creative_id(seed: int, channel: str, night: int, index: int, seconds: float)
     return f"{owner}-ad-{number:03d}-{seconds:g}s"
 
 
-def draw_creative(seed: int, creative_id: str) -> Creative:
+def draw_creative(seed: int, creative_id: str, media: str | None = None) -> Creative:
     """Draw the creative with this id; the part before the length fixes brand, script, product and actor."""
     campaign = creative_id.rpartition("-")[0]
     owner = campaign.partition("-ad-")[0]
@@ -57,7 +60,7 @@ def draw_creative(seed: int, creative_id: str) -> Creative:
     return Creative(
         creative_id=creative_id,
         seed=seed,
-        brand=draw_style(rng, invented_name(rng)),
+        brand=draw_style(rng, invented_name(rng), Sources(seed, owner, media)),
         script=script,
         product="car" if script == "car" else pick(rng, KINDS),
         actor=draw_look(rng),

@@ -2,11 +2,13 @@
 
     write_recording(plan, Path("channel-03_2026-01-05_2000.ts"))
 
-H.264 (x264 ultrafast, one thread: recordings are made side by side) and AAC in an MPEG transport stream, 25 frames a
-second. Timestamps start where the plan says and jump where it says; both streams jump together.
+The channel's format says which: H.264 (x264 ultrafast) with AAC or MPEG-2 with MPEG audio; a transport stream, MP4 or
+Matroska; 25, 29.97 or 50 frames a second, or a variable rate. One thread: recordings are made side by side. Timestamps
+start where the plan says and jump where it says; both streams jump together.
 """
 
 import functools
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,31 @@ import numpy.typing as npt
 from ml_training.data.synthetic.pictures import Picture
 from ml_training.data.synthetic.randomness import stream
 from ml_training.data.synthetic.render import pictures, soundtrack
-from ml_training.data.synthetic.schedule import FRAMES_PER_TICK, TICKS_PER_SECOND, Plan
+from ml_training.data.synthetic.schedule import Plan
 from ml_training.data.synthetic.shots import HEIGHT, WIDTH
-from ml_training.data.synthetic.sound import SAMPLE_RATE
+from ml_training.data.synthetic.sound import SAMPLE_RATE, Samples
 
-FRAME_RATE = 25
-AUDIO_FRAME = 1024  # samples of one AAC frame
-AUDIO_BIT_RATE = 64_000
-KEYFRAME_INTERVAL = 50
+KEYFRAME_SECONDS = 2
+MUXERS = {"ts": "mpegts", "mp4": "mp4", "mkv": "matroska"}
+ENCODERS = {"h264": ("libx264", "aac"), "mpeg2video": ("mpeg2video", "mp2")}
+AUDIO_FRAME = {"aac": 1024, "mp2": 1152}  # samples of one frame of sound
+AUDIO_BIT_RATE = {"aac": 64_000, "mp2": 96_000}
+OPTIONS = {
+    "h264": {"preset": "ultrafast", "threads": "1", "bufsize": "2M", "maxrate": "3M"},
+    "mpeg2video": {"threads": "1", "bf": "2", "b_strategy": "0", "bufsize": "2M", "maxrate": "6M"},
+}
+MPEG2_RATE = 2.2  # bits that MPEG-2 takes for what H.264 takes one for
+VARIABLE_BASE = Fraction(1, 1000)  # clock of a stream without a constant rate
+VARIABLE_KEEP = 0.5  # share of the repeating frames that such a stream keeps
+VARIABLE_JITTER = 8  # by how many milliseconds those may be off
 
 
 def write_recording(plan: Plan, path: Path) -> None:
-    """Draw, mix and encode ``plan`` into the transport stream ``path``; nothing is at ``path`` unless it is whole."""
+    """Draw, mix and encode ``plan`` into ``path``; nothing is at ``path`` unless it is whole."""
     partial = path.with_name(f".{path.name}.part")
     try:
-        with av.open(str(partial), "w", format="mpegts") as container:
+        muxer = MUXERS[plan.profile.form.container]
+        with av.open(str(partial), "w", format=muxer, options={"fflags": "bitexact"}) as container:
             _encode(plan, container)
         partial.replace(path)
     finally:
@@ -41,32 +53,58 @@ def write_recording(plan: Plan, path: Path) -> None:
 
 
 def _encode(plan: Plan, container: Any) -> None:
-    video = container.add_stream("libx264", rate=FRAME_RATE)
-    video.width, video.height, video.pix_fmt, video.bit_rate = WIDTH, HEIGHT, "yuv420p", plan.profile.bit_rate
-    video.codec_context.time_base = Fraction(1, FRAME_RATE)
-    video.options = {
-        "preset": "ultrafast",
-        "threads": "1",
-        "g": str(KEYFRAME_INTERVAL),
-        "bufsize": "2M",
-        "maxrate": "3M",
-    }
-    audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-    audio.bit_rate = AUDIO_BIT_RATE
-    samples = soundtrack(plan)
+    video, audio = _video_stream(plan, container), _audio_stream(plan, container)
+    samples, form = soundtrack(plan), plan.profile.form
+    frame_of_sound = AUDIO_FRAME[ENCODERS[form.codec][1]]
+    base = VARIABLE_BASE if form.variable else 1 / form.frame_rate
     done, last = 0, None
     for tick, picture in enumerate(pictures(plan)):
         if picture is not last:
             plane, last = finished(picture, plan, tick), picture
-        for repeat in range(FRAMES_PER_TICK):
+        for pts in _timestamps(plan, tick):
             frame = av.VideoFrame.from_ndarray(plane, format="yuv420p")
-            frame.pts, frame.time_base = _video_pts(plan, tick) + repeat, Fraction(1, FRAME_RATE)
+            frame.pts, frame.time_base = pts, base
             container.mux(video.encode(frame))
-        while done + AUDIO_FRAME <= (tick + 1) * SAMPLE_RATE / TICKS_PER_SECOND:
-            container.mux(audio.encode(_audio_frame(plan, samples, done)))
-            done += AUDIO_FRAME
+        heard = form.seconds_of(form.frame_of(tick + 1)) * SAMPLE_RATE
+        while done + frame_of_sound <= heard:
+            container.mux(audio.encode(_audio_frame(plan, samples[done : done + frame_of_sound], done)))
+            done += frame_of_sound
     container.mux(video.encode(None))
     container.mux(audio.encode(None))
+
+
+def _video_stream(plan: Plan, container: Any) -> Any:
+    form, bits = plan.profile.form, plan.profile.bit_rate
+    video = container.add_stream(ENCODERS[form.codec][0], rate=form.frame_rate)
+    video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    video.bit_rate = bits if form.codec == "h264" else int(bits * MPEG2_RATE)
+    video.codec_context.time_base = VARIABLE_BASE if form.variable else 1 / form.frame_rate
+    interval = round(KEYFRAME_SECONDS * form.frame_rate) if form.codec == "h264" else 15
+    video.options = {**OPTIONS[form.codec], "g": str(interval)}
+    return video
+
+
+def _audio_stream(plan: Plan, container: Any) -> Any:
+    name = ENCODERS[plan.profile.form.codec][1]
+    audio = container.add_stream(name, rate=SAMPLE_RATE, layout="mono")
+    audio.bit_rate = AUDIO_BIT_RATE[name]
+    return audio
+
+
+def _timestamps(plan: Plan, tick: int) -> Iterator[int]:
+    """Yield the timestamps of the frames that show a tick, in units of the stream's clock."""
+    form, offset = plan.profile.form, plan.first_frame + plan.frames_skipped(tick)
+    frames = range(form.frame_of(tick), form.frame_of(tick + 1))
+    if not form.variable:
+        yield from (frame + offset for frame in frames)
+        return
+    rng = stream(plan.seed, "rate", plan.recording_id, tick)
+    for frame in frames:
+        exact = round((frame + offset) / form.frame_rate / VARIABLE_BASE)
+        if frame == frames[0] or tick == plan.ticks - 1:
+            yield exact
+        elif rng.random() < VARIABLE_KEEP:
+            yield exact + int(rng.integers(-VARIABLE_JITTER, VARIABLE_JITTER + 1))
 
 
 def finished(picture: Picture, plan: Plan, tick: int) -> Picture:
@@ -87,15 +125,15 @@ def _grain(seed: int, channel: str, strength: float) -> list[npt.NDArray[np.int1
     return [np.round(rng.normal(0, strength, (HEIGHT, WIDTH))).astype(np.int16) for _ in range(7)]
 
 
-def _video_pts(plan: Plan, tick: int) -> int:
-    return round((plan.first_timestamp_seconds + plan.media_seconds(tick)) * FRAME_RATE)
-
-
-def _audio_frame(plan: Plan, samples: npt.NDArray[np.float32], start: int) -> av.AudioFrame:
-    tick = int(start * TICKS_PER_SECOND / SAMPLE_RATE)
-    jump = plan.media_seconds(tick) - tick / TICKS_PER_SECOND
-    frame = av.AudioFrame.from_ndarray(samples[None, start : start + AUDIO_FRAME], format="fltp", layout="mono")
-    frame.sample_rate = SAMPLE_RATE
-    frame.time_base = Fraction(1, SAMPLE_RATE)
-    frame.pts = round((plan.first_timestamp_seconds + jump) * SAMPLE_RATE) + start
+def _audio_frame(plan: Plan, samples: Samples, start: int) -> av.AudioFrame:
+    """Return a frame of sound that starts ``start`` samples into the recording."""
+    form = plan.profile.form
+    late = form.seconds_of(plan.first_frame + plan.frames_skipped(start * 25 // (2 * SAMPLE_RATE)))
+    if form.codec == "h264":
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+    else:
+        pcm = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+    frame.sample_rate, frame.time_base = SAMPLE_RATE, Fraction(1, SAMPLE_RATE)
+    frame.pts = round(late * SAMPLE_RATE) + start
     return frame

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ml_training.data.synthetic import vocabulary as words
-from ml_training.data.synthetic.backdrops import BACKDROPS
+from ml_training.data.synthetic.backdrops import BACKDROPS, scene
 from ml_training.data.synthetic.overlays import (
     WHITE,
     caption,
@@ -37,7 +37,7 @@ OUTSIDE = ("hills", "street", "photo", "shop", "stage")
 
 def set_of(show: Show, angle: int) -> Picture:
     """Return the studio of ``show`` as one of its cameras sees it: always the same."""
-    return BACKDROPS["studio"](stream(show.seed, "set", show.key, angle), show.style.palette)
+    return BACKDROPS["studio"](stream(show.seed, "set", show.key, angle), show.style)
 
 
 def speaker(look: Look, height: int, x: float, *, rate: float = 6.0, phase: float = 0.0) -> Layer:
@@ -70,15 +70,15 @@ def anchor(show: Show, rng: np.random.Generator) -> Shot:
     if chance(rng, 0.7):
         layers += desk(show)
     if chance(rng, 0.35):
-        layers.append(Layer((_inset(rng, 210, 140),), 400 if side < 170 else 30, 60))
+        layers.append(Layer((_inset(rng, show, 210, 140),), 400 if side < 170 else 30, 60))
     if chance(rng, 0.55):
         layers += strap(rng, show.style, pick(rng, words.HEADLINES), pick(rng, words.HEADLINES))
     return Shot(canvas, Camera((1.2, 1.25)), layers)
 
 
-def _inset(rng: np.random.Generator, width: int, height: int) -> Sprite:
+def _inset(rng: np.random.Generator, show: Show, width: int, height: int) -> Sprite:
     """A framed picture beside the presenter: a photograph, or the thing that the item is about."""
-    picture = np.dstack([photograph(rng, height, width), np.full((height, width), 255, np.uint8)])
+    picture = np.dstack([photograph(rng, show.style.sources, height, width), np.full((height, width), 255, np.uint8)])
     if chance(rng, 0.4):
         kind = pick(rng, KINDS)
         item = product(kind, rng, height * (2 if kind != "car" else 1) // 3, draw_palette(rng), None)
@@ -94,7 +94,7 @@ def _over(base: Picture, item: Sprite) -> Sprite:
 
 def reporter(show: Show, rng: np.random.Generator) -> Shot:
     """A reporter outside with a strap and sometimes the word LIVE."""
-    canvas = BACKDROPS[pick(rng, OUTSIDE)](rng, show.style.palette)
+    canvas = BACKDROPS[pick(rng, OUTSIDE)](rng, show.style)
     layers = [speaker(draw_look(rng), int(between(rng, 220, 320)), between(rng, 60, 320))]
     if chance(rng, 0.6):
         layers += strap(
@@ -108,7 +108,7 @@ def reporter(show: Show, rng: np.random.Generator) -> Shot:
 
 def pictures(show: Show, rng: np.random.Generator) -> Shot:
     """Pictures without a speaker in them: places, crowds, buildings, country."""
-    canvas = BACKDROPS[pick(rng, (*OUTSIDE, "room", "photo", "hills"))](rng, show.style.palette)
+    canvas = scene(rng, show.style, (*OUTSIDE, "room", "photo", "hills"), "content")
     if chance(rng, 0.12):
         canvas = crowd(rng, 450, 800, int(between(rng, 14, 46)))
     layers: list[Layer] = []
@@ -146,8 +146,7 @@ def walkers(rng: np.random.Generator, count: int) -> list[Layer]:
 
 def graphic(show: Show, rng: np.random.Generator) -> Shot:
     """A full screen of words, numbers or a chart on a plain ground; prices, an address or a QR code at times."""
-    palette = show.style.palette
-    canvas = BACKDROPS["plain"](stream(show.seed, "graphic", show.key), palette)
+    canvas = BACKDROPS["plain"](stream(show.seed, "graphic", show.key), show.style)
     colour = readable(tuple(int(v) for v in canvas[225, 400]))  # type: ignore[arg-type]
     title = text_sprite(pick(rng, words.HEADLINES), show.style.typeface, size=30, colour=colour, widest=540)
     layers = [Layer((title,), 40, 36)]
@@ -166,7 +165,7 @@ def graphic(show: Show, rng: np.random.Generator) -> Shot:
 
 def interview(show: Show, rng: np.random.Generator) -> Shot:
     """One person who speaks to somebody beside the camera."""
-    canvas = BACKDROPS[pick(rng, ("room", "blurred", "street", "room", "shop"))](rng, show.style.palette)
+    canvas = BACKDROPS[pick(rng, ("room", "blurred", "street", "room", "shop"))](rng, show.style)
     layers = [speaker(draw_look(rng), int(between(rng, 270, 370)), between(rng, 20, 290))]
     if chance(rng, 0.45):
         layers += strap(rng, show.style, words.person_name(rng), pick(rng, words.ROLES))
@@ -175,7 +174,7 @@ def interview(show: Show, rng: np.random.Generator) -> Shot:
 
 def goods(show: Show, rng: np.random.Generator) -> Shot:
     """Things that are made, sold or tested: a factory, a shop, a test with prices. A brand's name may be on them."""
-    canvas = BACKDROPS[pick(rng, ("shop", "blurred", "room", "shop", "photo"))](rng, show.style.palette)
+    canvas = scene(rng, show.style, ("shop", "blurred", "room", "shop", "photo"), "content")
     kind, palette = pick(rng, KINDS), draw_palette(rng)
     label = (
         text_sprite(words.invented_name(rng), show.style.second, size=22, colour=readable(palette.light))
@@ -290,7 +289,7 @@ def audience(show: Show, rng: np.random.Generator) -> Shot:
 
 def title(show: Show, rng: np.random.Generator) -> Shot:
     """The title of the show over a picture or a plain ground."""
-    canvas = BACKDROPS[pick(rng, ("plain", "blurred", "hills", "photo", "stage"))](rng, show.style.palette)
+    canvas = BACKDROPS[pick(rng, ("plain", "blurred", "hills", "photo", "stage"))](rng, show.style)
     middle = np.mean(canvas, axis=(0, 1))
     sprite = mark(show.style, int(between(rng, 34, 56)), readable(tuple(int(v) for v in middle)), widest=480)  # type: ignore[arg-type]
     return Shot(

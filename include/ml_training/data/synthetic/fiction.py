@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ml_training.data.synthetic import vocabulary as words
-from ml_training.data.synthetic.backdrops import BACKDROPS
+from ml_training.data.synthetic.backdrops import BACKDROPS, scene
 from ml_training.data.synthetic.factual import speaker, walkers
 from ml_training.data.synthetic.overlays import caption, readable
 from ml_training.data.synthetic.people import bust, standing
@@ -24,7 +24,7 @@ def _place(show: Show, rng: np.random.Generator) -> Picture:
     """One of the few places where the story of ``show`` goes on; dark in part of the scenes."""
     number = int(rng.integers(5))
     scene = stream(show.seed, "place", show.key, number)
-    canvas = BACKDROPS[pick(scene, ("room", "room", "street", "hills", "blurred", "shop"))](scene, show.style.palette)
+    canvas = BACKDROPS[pick(scene, ("room", "room", "street", "hills", "blurred", "shop"))](scene, show.style)
     dark = between(scene, 0.6, 1.0)
     return saturated((canvas * dark).astype(np.uint8), between(scene, 0.5, 1.1))
 
@@ -72,13 +72,13 @@ def walk(show: Show, rng: np.random.Generator) -> Shot:
 
 def establishing(show: Show, rng: np.random.Generator) -> Shot:
     """Where the next scene plays, without people."""
-    canvas = BACKDROPS[pick(rng, ("hills", "street", "photo", "room"))](rng, show.style.palette)
+    canvas = scene(rng, show.style, ("hills", "street", "photo", "room"), "content")
     layers = (
         caption(rng, show.style, f"{words.invented_name(rng)}, {int(rng.integers(1950, 2030))}")
         if chance(rng, 0.15)
         else []
     )
-    return Shot(saturated((canvas * between(rng, 0.65, 1.0)).astype(np.uint8), 0.8), draw_camera(rng, 1.2), layers)
+    return Shot(canvas, draw_camera(rng, 1.2), layers).saturated(between(rng, 0.6, 1.0))
 
 
 def _performer(show: Show, rng: np.random.Generator, height: int, x: float) -> Layer:
@@ -89,7 +89,7 @@ def _performer(show: Show, rng: np.random.Generator, height: int, x: float) -> L
 
 def singer(show: Show, rng: np.random.Generator) -> Shot:
     """A singer in close-up, with the song's title or a line of its text at times."""
-    canvas = BACKDROPS[pick(rng, ("stage", "stage", "plain", "street", "blurred"))](rng, show.style.palette)
+    canvas = BACKDROPS[pick(rng, ("stage", "stage", "plain", "street", "blurred"))](rng, show.style)
     look, height = show.cast[int(rng.integers(2))], int(between(rng, 260, 420))
     layers = [
         Layer(
@@ -107,7 +107,7 @@ def singer(show: Show, rng: np.random.Generator) -> Shot:
 
 def band(show: Show, rng: np.random.Generator) -> Shot:
     """Several people on a stage."""
-    canvas = BACKDROPS[pick(rng, ("stage", "stage", "street", "hills"))](rng, show.style.palette)
+    canvas = BACKDROPS[pick(rng, ("stage", "stage", "street", "hills"))](rng, show.style)
     count = int(rng.integers(2, 5))
     layers = [_performer(show, rng, int(between(rng, 200, 290)), 20 + i * 560 / count) for i in range(count)]
     return Shot(canvas, draw_camera(rng, 1.8), layers)

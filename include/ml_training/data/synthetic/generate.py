@@ -5,6 +5,7 @@
 What is finished is found again: a recording whose file, sidecar and labels are there is not made twice.
 """
 
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -19,12 +20,17 @@ from typing import Any
 
 import cv2
 
+from ml_training.data.synthetic.ablation import checked
 from ml_training.data.synthetic.encode import write_recording
-from ml_training.data.synthetic.schedule import TICKS_PER_SECOND, Plan, plan_recording
+from ml_training.data.synthetic.formats import SUFFIXES, TICKS_PER_SECOND
+from ml_training.data.synthetic.schedule import Plan, plan_recording
+from ml_training.data.synthetic.sources import SUFFIXES as MEDIA
+from ml_training.data.synthetic.sources import media_files
 from ml_training.utils.errors import DataError, UsageError
 from ml_training.utils.records import Sidecar
 
 LABELS_FILE = "labels.json"
+SETTINGS_FILE = "generator.json"
 SHORTEST_MINUTES = 0.25
 
 logger = logging.getLogger(__name__)
@@ -32,7 +38,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Request:
-    """What to make: how many recordings of how many minutes from how many channels, which world, which night."""
+    """What to make: how many recordings of how many minutes from how many channels, which world, which night.
+
+    ``media`` is a folder of clips, pictures and sound of one's own; ``ablate`` names cues to take away (`ablation.py`).
+    """
 
     output_dir: Path
     recordings: int = 16
@@ -41,16 +50,33 @@ class Request:
     seed: int = 7
     night: int = 1
     workers: int = 2
+    media: Path | None = None
+    ablate: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what pictures, sound and labels depend on, besides the number of a recording and its night."""
+        own = [media_files(str(self.media), pool) for pool in sorted(MEDIA)] if self.media else []
+        sizes = [(Path(name).name, Path(name).stat().st_size) for names in own for name in names]
+        media = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:16] if self.media else None
+        wanted = {"seed": self.seed, "channels": self.channels, "minutes": self.minutes}
+        return wanted | {"media": media, "ablate": list(checked(self.ablate))}
 
     def plan(self, number: int) -> Plan:
         """Plan the ``number``-th recording."""
         return plan_recording(
-            seed=self.seed, channels=self.channels, number=number, night=self.night, minutes=self.minutes
+            seed=self.seed,
+            channels=self.channels,
+            number=number,
+            night=self.night,
+            minutes=self.minutes,
+            media=str(self.media) if self.media else None,
+            ablate=self.ablate,
         )
 
     def path(self, plan: Plan) -> Path:
         """Return where a recording belongs."""
-        return self.output_dir / "recordings" / plan.profile.channel / plan.date / f"{plan.recording_id}.ts"
+        name = f"{plan.recording_id}.{plan.profile.form.container}"
+        return self.output_dir / "recordings" / plan.profile.channel / plan.date / name
 
 
 def generate(request: Request) -> dict[str, Any]:
@@ -61,6 +87,7 @@ def generate(request: Request) -> dict[str, Any]:
         DataError: the folder holds recordings of the same names from another seed or length.
     """
     _check(request)
+    _settle(request)
     started = time.monotonic()
     plans = [request.plan(number) for number in range(request.recordings)]
     missing = _missing(request, plans)
@@ -97,9 +124,27 @@ def _check(request: Request) -> None:
         raise UsageError(
             f"--minutes must be at least {SHORTEST_MINUTES} (ads and programme must fit), received {request.minutes}"
         )
+    checked(request.ablate)
+    if request.media and not any(media_files(str(request.media), pool) for pool in MEDIA):
+        raise UsageError(f"--media {request.media} holds no clip, picture or sound that can be used")
     most = 4 * request.channels
     if request.recordings > most:
         raise UsageError(f"--recordings must be at most {most} (4 a channel and night), received {request.recordings}")
+
+
+def _settle(request: Request) -> None:
+    """Note what the folder's recordings are drawn from, or refuse a folder of another world, ablation or media."""
+    path, settings = request.output_dir / SETTINGS_FILE, request.settings()
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise DataError(f"{request.output_dir} is from another seed, length, media or ablation: expected {settings}, "
+                        f"found {path.read_text()}; choose another --output-dir", path=str(path))  # fmt: skip
+    request.output_dir.mkdir(parents=True, exist_ok=True)
+    _write(path, json.dumps(settings))
+
+
+def recordings_below(folder: Path) -> list[Path]:
+    """Return the recordings that `generate` has written below ``folder``, in order of their names."""
+    return sorted(path for suffix in SUFFIXES for path in folder.rglob(f"*{suffix}"))
 
 
 def _missing(request: Request, plans: list[Plan]) -> list[int]:

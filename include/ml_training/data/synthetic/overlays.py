@@ -13,6 +13,7 @@ import numpy as np
 from ml_training.data.synthetic.pictures import Picture, Sprite, blank, paste
 from ml_training.data.synthetic.randomness import Colour, Palette, between, chance, draw_palette, hsv, pick
 from ml_training.data.synthetic.shots import HEIGHT, WIDTH, Layer
+from ml_training.data.synthetic.sources import Sources
 from ml_training.data.synthetic.typography import Typeface, broken, draw_typeface, text_sprite
 
 WHITE = (250, 250, 250)
@@ -20,18 +21,20 @@ WHITE = (250, 250, 250)
 
 @dataclass(frozen=True)
 class Style:
-    """The graphic style of a brand, a show or a channel."""
+    """The graphic style of a brand, a show or a channel, and what its pictures come from."""
 
     name: str
     palette: Palette
     typeface: Typeface
     second: Typeface
     emblem: int
+    sources: Sources
 
 
-def draw_style(rng: np.random.Generator, name: str) -> Style:
+def draw_style(rng: np.random.Generator, name: str, sources: Sources) -> Style:
     """Draw the graphic style of ``name``."""
-    return Style(name, draw_palette(rng), draw_typeface(rng), draw_typeface(rng), int(rng.integers(2**31)))
+    first, second = draw_typeface(rng, sources), draw_typeface(rng, sources)
+    return Style(name, draw_palette(rng), first, second, int(rng.integers(2**31)), sources)
 
 
 def readable(colour: Colour) -> Colour:

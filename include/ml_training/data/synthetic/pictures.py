@@ -3,13 +3,11 @@
     canvas = gradient(rng, 450, 800, (20, 30, 90), (90, 120, 200))
     paste(canvas, sprite, x=40, y=300)
 
-Pictures are uint8 RGB arrays [height, width, 3]. Real photographs come from the packages of the ML environment
-(scikit-learn's two sample pictures and matplotlib's elevation model, as a hill shade seen from the air); programmes and
-ads draw from the same ones.
+Pictures are uint8 RGB arrays [height, width, 3]. Real photographs come from the packages of the ML environment and from
+a folder of one's own (`sources.py`); programmes and ads of a channel draw from the same ones.
 """
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,13 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from ml_training.data.synthetic.randomness import Colour, between, chance
+from ml_training.data.synthetic.randomness import Colour, between, chance, hsv, stream
+from ml_training.data.synthetic.sources import Sources, path_of
 from ml_training.utils.errors import DataError
 
+SCREEN = 360, 640  # height and width of what is broadcast
 Picture = npt.NDArray[Any]  # uint8; what cv2's type stubs return is any number
 Field = npt.NDArray[np.float32]
 
@@ -118,45 +119,52 @@ def textured(picture: Picture, rng: np.random.Generator, strength: float = 0.2) 
     return np.clip(picture * field[:, :, None], 0, 255).astype(np.uint8)
 
 
-def package_folder(package: str) -> Path:
-    """Return the folder of an installed package without importing it (scikit-learn's import takes seconds)."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+@functools.lru_cache(maxsize=24)
+def photograph_of(name: str) -> Picture:
+    """Return a photograph by its name in `sources`, RGB, at most 800 wide; grey ones are tinted, elevations shaded."""
+    path = path_of(name)
+    if path.suffix == ".npz":
+        return _terrain(path)
+    try:
+        picture: Picture = np.asarray(Image.open(path).convert("RGB"))
+    except OSError as error:
         raise DataError(
-            f"the package {package}, which carries pictures and fonts, is not installed: use the ML environment"
-        )
-    return Path(next(iter(spec.submodule_search_locations)))
+            f"no picture can be read from {path}: {error}; take it out of --media", path=str(path)
+        ) from error
+    scale = 800 / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return _tinted(picture, name) if int(np.ptp(picture, axis=2).max()) == 0 else picture
 
 
-@functools.cache
-def photographs() -> tuple[Picture, ...]:
-    """Return the photographs that the ML environment carries, RGB, 427 x 640 or near."""
-    with np.load(package_folder("matplotlib") / "mpl-data" / "sample_data" / "jacksboro_fault_dem.npz") as stored:
-        elevation = stored["elevation"].astype(np.float32)
+def _terrain(path: Path) -> Picture:
+    """Return an elevation model as country seen from the air."""
+    with np.load(path) as stored:
+        elevation = stored[next(n for n in ("elevation", "topo") if n in stored)].astype(np.float32)
     down, right = np.gradient(cv2.GaussianBlur(elevation, (0, 0), 1.0))
-    shade = np.clip(0.55 + (right - down) / 60, 0, 1).astype(np.float32)
+    shade = np.clip(0.55 + (right - down) / (6.5 * float(np.std(right)) + 1e-6), 0, 1).astype(np.float32)
     height = (elevation - elevation.min()) / np.ptp(elevation)
     aerial = mix((70, 96, 52), (196, 178, 140), height.astype(np.float32)) * shade[:, :, None] * 1.3
-    terrain = cv2.resize(np.clip(aerial, 0, 255).astype(np.uint8), (640, 430), interpolation=cv2.INTER_CUBIC)
-    images = package_folder("sklearn") / "datasets" / "images"
-    return _read_picture(images / "china.jpg"), _read_picture(images / "flower.jpg"), terrain
+    aerial[elevation < 0] = (aerial * (0.45, 0.7, 1.5))[elevation < 0]  # water
+    return cv2.resize(np.clip(aerial, 0, 255).astype(np.uint8), (640, 430), interpolation=cv2.INTER_CUBIC)
 
 
-def _read_picture(path: Path) -> Picture:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise DataError(
-            f"no picture can be read from {path}: expected the one that its package installs", path=str(path)
-        )
-    return picture
+def _tinted(picture: Picture, name: str) -> Picture:
+    """Give a grey picture the colours of a material, always the same ones."""
+    hue = between(stream("tint", name), 0, 1)
+    return mix(hsv(hue, 0.6, 0.12), hsv(hue + 0.06, 0.25, 1.0), (picture[:, :, 0] / 255).astype(np.float32))
 
 
-def photograph(rng: np.random.Generator, height: int, width: int) -> Picture:
-    """Return a crop of one of the photographs, mirrored and with another white balance."""
-    source = photographs()[int(rng.integers(len(photographs())))]
-    share = between(rng, 0.4, 1.0)
-    crop_height = int(source.shape[0] * share * 0.8)
-    crop_width = min(int(crop_height * width / height), source.shape[1])
+def photograph(rng: np.random.Generator, sources: Sources, height: int, width: int) -> Picture:
+    """Return a crop of one of an owner's photographs, mirrored and with another white balance."""
+    return cropped(rng, photograph_of(sources.draw(rng, "photograph")), height, width)
+
+
+def cropped(rng: np.random.Generator, source: Picture, height: int, width: int) -> Picture:
+    """Return a crop of ``source`` at the size asked for, mirrored at times, in another light."""
+    share = between(rng, 0.5, 1.0)
+    crop_width = max(1, int(min(source.shape[1], source.shape[0] * width / height) * share))
+    crop_height = max(1, int(crop_width * height / width))
     top = int(rng.integers(source.shape[0] - crop_height + 1))
     left = int(rng.integers(source.shape[1] - crop_width + 1))
     crop = source[top : top + crop_height, left : left + crop_width]

@@ -1,4 +1,4 @@
-"""Channels: what a channel does with its logo, its breaks, its loudness and its picture.
+"""Channels: what a channel does with its logo, its breaks, its loudness, its picture and its stream.
 
     profile = draw_profile(seed=7, index=3)        # profile.channel == 'channel-04'
 
@@ -7,8 +7,10 @@ The policies are dealt out in turn, so that also ten channels hold all of them; 
 
 from dataclasses import dataclass
 
+from ml_training.data.synthetic.formats import FORMATS, Format
 from ml_training.data.synthetic.overlays import Style, draw_style
 from ml_training.data.synthetic.randomness import between, chance, pick, stream
+from ml_training.data.synthetic.sources import Sources
 from ml_training.data.synthetic.vocabulary import invented_name
 
 # In ads the logo goes away, stays (a quarter of the channels), was never there, or fades seconds before the break.
@@ -33,9 +35,10 @@ class Profile:
     source_width: int
     grain: float
     bit_rate: int
+    form: Format
 
 
-def draw_profile(seed: int, index: int) -> Profile:
+def draw_profile(seed: int, index: int, media: str | None = None) -> Profile:
     """Draw the ``index``-th channel (from 0) of the world ``seed``."""
     channel = f"channel-{index + 1:02d}"
     rng = stream(seed, "channel", channel)
@@ -43,7 +46,7 @@ def draw_profile(seed: int, index: int) -> Profile:
     policy = LOGO_POLICIES[turn % len(LOGO_POLICIES)]
     return Profile(
         channel=channel,
-        style=draw_style(rng, invented_name(rng)[:6]),
+        style=draw_style(rng, invented_name(rng)[:6], Sources(seed, channel, media)),
         logo_policy=policy,
         logo_opacity=between(rng, 0.3, 0.5) if policy == "translucent" else between(rng, 0.65, 1.0),
         logo_corner=pick(rng, (0, 1, 1, 3)),
@@ -55,4 +58,5 @@ def draw_profile(seed: int, index: int) -> Profile:
         source_width=pick(rng, (640, 640, 560, 480)),
         grain=between(rng, 0.5, 4.0),
         bit_rate=int(between(rng, 700_000, 1_600_000)),
+        form=FORMATS[(3 * turn) % len(FORMATS)],
     )

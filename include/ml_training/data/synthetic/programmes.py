@@ -30,6 +30,7 @@ SHOTS: Mapping[str, Mapping[str, float]] = {
     "music": {"singer": 0.38, "band": 0.3, "establishing": 0.12, "audience": 0.1, "title": 0.1},
     "sport": {"pitch": 0.55, "player": 0.16, "stand": 0.08, "line-up": 0.08, "interview": 0.07, "host": 0.06},
 }
+ARCHIVE_SHARE = 0.08  # shots of factual shows that have bars which their neighbours have not
 BUILDERS: Mapping[str, Builder] = {**factual.BUILDERS, **fiction.BUILDERS, **sport.BUILDERS}
 
 
@@ -41,8 +42,19 @@ def segment_shots(show: Show, rng: np.random.Generator, ticks: int) -> list[Plan
     for index, length in enumerate(shot_lengths(rng, ticks, pace * 12.5)):
         kind = str(rng.choice(list(kinds), p=list(kinds.values())))
         number = int(rng.integers(2**31)) + index
-        planned.append(PlannedShot(length, functools.partial(_build, show, kind, number)))
+        archive = show.genre in ("news", "documentary", "talk") and kind != "anchor" and rng.random() < ARCHIVE_SHARE
+        aspect = pick(rng, ("4:3", "4:3", "letterbox")) if archive else None
+        planned.append(PlannedShot(length, functools.partial(_build, show, kind, number), aspect))
     return planned
+
+
+def title_sequence(show: Show) -> list[PlannedShot]:
+    """Return the opening of ``show``: the same film every time."""
+    rng = stream(show.seed, "opening", show.key)
+    scenes = [kind for kind in SHOTS[show.genre] if kind not in ("title", "credit", "weather")]
+    kinds = [pick(rng, scenes) for _ in range(int(rng.integers(2, 5)))]
+    shots = [PlannedShot(int(rng.integers(9, 16)), functools.partial(_build, show, k, i)) for i, k in enumerate(kinds)]
+    return [*shots, PlannedShot(int(rng.integers(16, 26)), functools.partial(_build, show, "title", 99))]
 
 
 def _build(show: Show, kind: str, number: int) -> Shot:

@@ -7,23 +7,25 @@ A shot draws a new picture at its start and then at every second tick, as animat
 it moves at every tick. Two ticks that show the same yield the same array, which spares the encoder its work.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from ml_training.data.synthetic.continuity import black_shot
+from ml_training.data.synthetic.formats import TICKS_PER_SECOND
+from ml_training.data.synthetic.items import Item
 from ml_training.data.synthetic.overlays import mark, plate, readable
 from ml_training.data.synthetic.pictures import Picture, Sprite, paste
 from ml_training.data.synthetic.profiles import Profile
 from ml_training.data.synthetic.randomness import pick, stream
-from ml_training.data.synthetic.schedule import TICKS_PER_SECOND, Item, Plan
-from ml_training.data.synthetic.shots import HEIGHT, WIDTH
+from ml_training.data.synthetic.schedule import Plan
+from ml_training.data.synthetic.shots import HEIGHT, WIDTH, PlannedShot
 from ml_training.data.synthetic.sound import SAMPLE_RATE, Samples, mix_sound
 from ml_training.data.synthetic.typography import text_sprite
 from ml_training.data.synthetic.vocabulary import HEADLINES
 
-SAMPLES_PER_TICK = int(SAMPLE_RATE / TICKS_PER_SECOND)
 FADE_TICKS = 40  # a logo that fades is gone three seconds before the break
 TICKER_SPEED = 4  # pixels a tick
 LETTERBOX = 46
@@ -41,25 +43,38 @@ def pictures(plan: Plan) -> Iterator[Picture]:
         for index, picture in enumerate(_item_pictures(item)):
             opacity = 0.0 if index < item.black_ticks else _logo_opacity(plan.profile, item, item.ticks - index)
             if shown is None or picture is not shown[0] or opacity != shown[1] or item.ticker:
-                framed = _framed(picture.copy(), item.aspect)
+                finished = picture.copy()
                 if opacity > 0:
-                    paste(framed, logo.faded(opacity), *_corner(plan.profile, logo))
+                    paste(finished, logo.faded(opacity), *_corner(plan.profile, logo))
                 if item.ticker:
-                    _draw_tape(framed, tape, plan.profile, tick)
+                    _draw_tape(finished, tape, plan.profile, tick)
                 shown = picture, opacity
-            yield framed
+            yield finished
             tick += 1
 
 
 def _item_pictures(item: Item) -> Iterator[Picture]:
+    """Yield what an item shows, without what the channel lays over it."""
     black = black_shot().draw(0.0, 1.0)
     for _ in range(item.black_ticks):
         yield black
-    for planned in item.shots:
+    if item.squeeze is None:
+        yield from _drawn(item.shots, item.aspect)
+        return
+    surround, last = item.squeeze.surround(), None
+    beside = _drawn(item.squeeze.inset, "16:9") if item.squeeze.inset else itertools.repeat(None)
+    for pair in zip(_drawn(item.shots, item.aspect), beside, strict=False):
+        if last is None or pair[0] is not last[0] or pair[1] is not last[1]:
+            screen, last = item.squeeze.composed(surround, *pair), pair
+        yield screen
+
+
+def _drawn(shots: list[PlannedShot], aspect: str) -> Iterator[Picture]:
+    for planned in shots:
         shot, length = planned.build(), planned.ticks / TICKS_PER_SECOND
         for tick in range(planned.ticks):
             if tick % TICKS_PER_DRAWING == 0:
-                drawing = shot.draw(tick / TICKS_PER_SECOND, length)
+                drawing = _framed(shot.draw(tick / TICKS_PER_SECOND, length), planned.aspect or aspect)
             yield drawing
 
 
@@ -105,17 +120,24 @@ def _draw_tape(picture: Picture, tape: Sprite, profile: Profile, tick: int) -> N
 
 
 def soundtrack(plan: Plan) -> Samples:
-    """Return the sound of a recording, silent in every moment of black."""
-    parts = []
+    """Return the sound of a recording, silent in every moment of black; it changes with the frames."""
+    parts, tick, sources = [], 0, plan.profile.style.sources
     for number, item in enumerate(plan.items):
-        black = item.black_ticks * SAMPLES_PER_TICK
+        first, seen = _sample(plan, tick), _sample(plan, tick + item.black_ticks)
+        after = _sample(plan, tick + item.ticks)
+        use = "ad" if item.label == "ad" else "content"
         offset = 0 if item.creative else number * 7919 * 13
-        sound = mix_sound(item.sound, plan.seed, item.ticks * SAMPLES_PER_TICK - black, offset)
-        at = 0
+        sound = mix_sound(item.sound, sources, after - seen, offset=offset, use=use)
+        at = tick + item.black_ticks
         for planned in item.shots:
-            length = planned.ticks * SAMPLES_PER_TICK
             if planned.build is black_shot:
-                sound[at : at + length] = 0
-            at += length
-        parts += [np.zeros(black, np.float32), sound]
+                sound[_sample(plan, at) - seen : _sample(plan, at + planned.ticks) - seen] = 0
+            at += planned.ticks
+        parts += [np.zeros(seen - first, np.float32), sound]
+        tick += item.ticks
     return np.concatenate(parts)
+
+
+def _sample(plan: Plan, tick: int) -> int:
+    """Return the sample that sounds when the first frame of a tick is shown."""
+    return round(plan.profile.form.frame_of(tick) / plan.profile.form.frame_rate * SAMPLE_RATE)

@@ -1,6 +1,6 @@
 """A shot: one camera position from cut to cut, and how its picture looks at each moment.
 
-shot = Shot(canvas=BACKDROPS["hills"](rng, palette), camera=draw_camera(rng), layers=[Layer((sprite,), 40, 250)])
+shot = Shot(canvas=BACKDROPS["hills"](rng, style), camera=draw_camera(rng), layers=[Layer((sprite,), 40, 250)])
 picture = shot.draw(seconds=1.2, length=4.0)        # uint8 RGB [360, 640, 3]
 """
 
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from ml_training.data.synthetic.pictures import Picture, Sprite, paste
+from ml_training.data.synthetic.footage import Footage
+from ml_training.data.synthetic.pictures import SCREEN, Picture, Sprite, paste, saturated
 from ml_training.data.synthetic.randomness import between, chance
 
-HEIGHT, WIDTH = 360, 640
+HEIGHT, WIDTH = SCREEN
 FADE_SECONDS = 0.3
 
 
@@ -69,9 +70,9 @@ class Layer:
 
 @dataclass
 class Shot:
-    """A canvas larger than the screen, a camera, and layers from back to front."""
+    """A canvas (a picture larger than the screen, or footage), a camera, and layers from back to front."""
 
-    canvas: Picture
+    canvas: Picture | Footage
     camera: Camera = field(default_factory=Camera)
     layers: list[Layer] = field(default_factory=list)
     still: Picture | None = None
@@ -88,14 +89,21 @@ class Shot:
         layers = [
             replace(layer, sprites=tuple(sprite.graded(grade) for sprite in layer.sprites)) for layer in self.layers
         ]
-        return Shot(cv2.LUT(self.canvas, grade), self.camera, layers)
+        canvas = self.canvas.graded(grade) if isinstance(self.canvas, Footage) else cv2.LUT(self.canvas, grade)
+        return Shot(canvas, self.camera, layers)
+
+    def saturated(self, factor: float) -> "Shot":
+        """Return the shot with the colours of its canvas stronger or weaker."""
+        canvas = self.canvas.saturated(factor) if isinstance(self.canvas, Footage) else saturated(self.canvas, factor)
+        return Shot(canvas, self.camera, self.layers)
 
     def _background(self, seconds: float, share: float) -> Picture:
         """Return what the camera sees of the canvas; a camera that stands still looks once."""
         if self.still is not None:
             return self.still.copy()
         zoom, x, y = (a + (b - a) * share for a, b in (self.camera.zoom, self.camera.x, self.camera.y))
-        height, width = self.canvas.shape[:2]
+        canvas = self.canvas.at(seconds) if isinstance(self.canvas, Footage) else self.canvas
+        height, width = canvas.shape[:2]
         scale = WIDTH / width * max(zoom, 1.0)
         left = float(np.clip(x * width - WIDTH / 2 / scale, 0, width - WIDTH / scale))
         top = float(np.clip(y * height - HEIGHT / 2 / scale, 0, height - HEIGHT / scale))
@@ -103,9 +111,9 @@ class Shot:
         top += self.camera.shake * np.cos(seconds * 7.3)
         transform = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
         picture = cv2.warpAffine(
-            self.canvas, transform, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            canvas, transform, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        if self.camera.stands_still:
+        if self.camera.stands_still and canvas is self.canvas:
             self.still = picture.copy()
         return picture
 
@@ -148,7 +156,11 @@ def shot_lengths(rng: np.random.Generator, ticks: int, mean_ticks: float) -> lis
 
 @dataclass(frozen=True)
 class PlannedShot:
-    """A shot that lasts ``ticks`` (1/12.5 s each) and is drawn only when its turn comes."""
+    """A shot that lasts ``ticks`` (1/12.5 s each) and is drawn only when its turn comes.
+
+    ``aspect`` is set where the shot has another than its item: archive pictures in 4:3, a film that opens its bars.
+    """
 
     ticks: int
     build: Callable[[], Shot]
+    aspect: str | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ml_training.data.synthetic.overlays import Style, draw_style
 from ml_training.data.synthetic.people import Look, draw_look
 from ml_training.data.synthetic.randomness import between, stream
+from ml_training.data.synthetic.sources import Sources
 from ml_training.data.synthetic.vocabulary import show_title
 
 GENRES = ("news", "sport", "drama", "talk", "documentary", "music")
@@ -36,7 +37,7 @@ class Show:
         return f"{self.channel}/{self.title}"
 
 
-def draw_show(seed: int, channel: str, index: int) -> Show:
+def draw_show(seed: int, channel: str, index: int, media: str | None = None) -> Show:
     """Draw the ``index``-th show of a channel."""
     rng = stream(seed, "show", channel, index)
     genre = GENRES[(int(stream(seed, "genres", channel).integers(len(GENRES))) + 2 * index + index // 3) % len(GENRES)]
@@ -46,7 +47,7 @@ def draw_show(seed: int, channel: str, index: int) -> Show:
         channel=channel,
         genre=genre,
         title=title,
-        style=draw_style(rng, title),
+        style=draw_style(rng, title, Sources(seed, channel, media)),
         cast=tuple(draw_look(rng) for _ in range(5)),
         shot_seconds=PACE[genre] * between(rng, 0.55, 1.5),
     )

@@ -16,10 +16,11 @@ from ml_training.data.synthetic.pictures import Picture, noise, paste
 from ml_training.data.synthetic.randomness import between, chance, hsv, pick, stream
 from ml_training.data.synthetic.shots import HEIGHT, WIDTH, Camera, Layer, Shot, draw_camera
 from ml_training.data.synthetic.shows import Show
+from ml_training.data.synthetic.sources import Sources
 from ml_training.data.synthetic.typography import text_sprite
 
 
-def ground(rng: np.random.Generator) -> Picture:
+def ground(rng: np.random.Generator, sources: Sources) -> Picture:
     """Return a pitch with its stand and its boards, [450, 800]."""
     picture = np.zeros((450, 800, 3), np.uint8)
     hue, light, top = between(rng, 0.22, 0.36), between(rng, 0.4, 0.7), int(between(rng, 70, 150))
@@ -35,14 +36,14 @@ def ground(rng: np.random.Generator) -> Picture:
     cv2.ellipse(
         picture, (int(rng.integers(100, 700)), top + 180), (130, 50), 0, 0, 360, (228, 234, 226), 3, cv2.LINE_AA
     )
-    _boards(picture, rng, top)
+    _boards(picture, rng, sources, top)
     return picture
 
 
-def _boards(picture: Picture, rng: np.random.Generator, top: int) -> None:
+def _boards(picture: Picture, rng: np.random.Generator, sources: Sources, top: int) -> None:
     x = 0
     while x < 800:
-        brand: Style = draw_style(rng, words.invented_name(rng))
+        brand: Style = draw_style(rng, words.invented_name(rng), sources)
         board = on_plate(mark(brand, 16, readable(brand.palette.main), widest=130), brand.palette.main, 5)
         paste(picture, board, x, top - 4)
         x += board.width + 4
@@ -78,7 +79,7 @@ def teams(show: Show) -> tuple[str, str]:
 
 def pitch(show: Show, rng: np.random.Generator) -> Shot:
     """The match from the main camera."""
-    canvas = ground(stream(show.seed, "ground", show.key, int(rng.integers(3))))
+    canvas = ground(stream(show.seed, "ground", show.key, int(rng.integers(3))), show.style.sources)
     shot = Shot(canvas, draw_camera(rng, 1.6), players(show, rng, int(rng.integers(5, 10)), 40, 110))
     if chance(rng, 0.85):
         shot.layers += score_bug(rng, show.style, teams(show), int(rng.integers(90)))
@@ -87,7 +88,7 @@ def pitch(show: Show, rng: np.random.Generator) -> Shot:
 
 def player(show: Show, rng: np.random.Generator) -> Shot:
     """One player near, the stand behind."""
-    canvas = crowd(rng, 450, 800, int(between(rng, 16, 26))) if chance(rng, 0.6) else ground(rng)
+    canvas = crowd(rng, 450, 800, int(between(rng, 16, 26))) if chance(rng, 0.6) else ground(rng, show.style.sources)
     canvas = cv2.blur(canvas, (9, 9))
     base = draw_look(rng)
     look = Look(
@@ -124,7 +125,9 @@ def stand(show: Show, rng: np.random.Generator) -> Shot:
 
 def line_up(show: Show, rng: np.random.Generator) -> Shot:
     """A full screen of names or a table, with the sponsor's mark at times."""
-    canvas = cv2.blur(ground(rng), (31, 31)) if chance(rng, 0.5) else BACKDROPS["plain"](rng, show.style.palette)
+    canvas = (
+        cv2.blur(ground(rng, show.style.sources), (31, 31)) if chance(rng, 0.5) else BACKDROPS["plain"](rng, show.style)
+    )
     palette = show.style.palette
     layers = [Layer((plate(460, 280, palette.dark, 0.85, radius=8),), 90, 40)]
     head = text_sprite(
@@ -137,7 +140,7 @@ def line_up(show: Show, rng: np.random.Generator) -> Shot:
         )
         layers.append(Layer((line,), 116, 100 + row * 30, appears=0.08 * row))
     if chance(rng, 0.35):
-        brand = draw_style(rng, words.invented_name(rng))
+        brand = draw_style(rng, words.invented_name(rng), show.style.sources)
         sponsor = on_plate(mark(brand, 20, readable(brand.palette.light), widest=140), brand.palette.light, 6)
         layers.append(Layer((sponsor,), WIDTH - sponsor.width - 110, 280))
     return Shot(canvas, Camera((1.1, 1.1)), layers)

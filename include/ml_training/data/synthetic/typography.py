@@ -1,9 +1,9 @@
-"""Text as sprites, in the typefaces that the ML environment carries (matplotlib's DejaVu, STIX and Computer Modern).
+"""Text as sprites, in the typefaces that packages of the ML environment carry.
 
-    sprite = text_sprite("Only this week", Typeface("DejaVuSans-Bold.ttf", stretch=0.8), size=28, colour=(9, 9, 9))
+    sprite = text_sprite("Only this week", draw_typeface(rng, sources), size=28, colour=(9, 9, 9))
 
-A typeface is a file, a width and a slant, so that there are more of them than files. Shows, channels and brands draw
-theirs from the same list.
+A typeface is a file, a width and a slant, so that there are more of them than files. A channel, its shows and its
+brands draw theirs from the same families.
 """
 
 import functools
@@ -13,32 +13,32 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ml_training.data.synthetic.pictures import Picture, Sprite, blank, package_folder
+from ml_training.data.synthetic.pictures import Picture, Sprite, blank
 from ml_training.data.synthetic.randomness import Colour, between, chance, pick
+from ml_training.data.synthetic.sources import FACES, Sources, path_of
 
-FILES = (
-    "DejaVuSans-Bold.ttf", "DejaVuSans.ttf", "DejaVuSans-BoldOblique.ttf", "DejaVuSerif-Bold.ttf", "DejaVuSerif.ttf",
-    "DejaVuSansMono-Bold.ttf", "STIXGeneralBol.ttf", "STIXGeneralBolIta.ttf", "cmss10.ttf", "cmb10.ttf",
-)  # fmt: skip
+DISPLAY_SHARE = 0.15  # typefaces for large words: how often a style has one
 
 
 @dataclass(frozen=True)
 class Typeface:
-    """A font file of matplotlib, its width (1 is normal) and its slant (0 is upright)."""
+    """A font file by its name in `sources`, its width (1 is normal) and its slant (0 is upright)."""
 
     file: str
     stretch: float = 1.0
     slant: float = 0.0
 
 
-def draw_typeface(rng: np.random.Generator) -> Typeface:
-    """Draw a typeface."""
-    return Typeface(pick(rng, FILES), between(rng, 0.72, 1.2), between(rng, 0.05, 0.25) if chance(rng, 0.25) else 0.0)
+def draw_typeface(rng: np.random.Generator, sources: Sources) -> Typeface:
+    """Draw a typeface of an owner's families."""
+    family = sources.draw(rng, "display face" if chance(rng, DISPLAY_SHARE) else "face")
+    file = pick(rng, FACES[family])
+    return Typeface(file, between(rng, 0.78, 1.15), between(rng, 0.05, 0.22) if chance(rng, 0.2) else 0.0)
 
 
 @functools.cache
 def _font(file: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(package_folder("matplotlib") / "mpl-data" / "fonts" / "ttf" / file), size)
+    return ImageFont.truetype(str(path_of(file)), size)
 
 
 def text_mask(text: str, typeface: Typeface, size: int) -> Picture:
