@@ -106,3 +106,17 @@ class GateVerdict(Record):
     bound: float | None = None
     unit: str = ""
     reason: str
+
+
+class HardExample(Record):
+    """A picture that a device was unsure of: a line of ``hard_examples/<device>/<date>/examples.jsonl``.
+
+    ``file`` is the picture's name beside the list; ``label`` is absent until somebody, or a better model, gave one.
+    """
+
+    file: str = Field(min_length=1)
+    device: str
+    captured_at: datetime
+    score: float = Field(ge=0, le=1)  # what the device's model said
+    label: Label | None = None
+    label_source: str | None = None
