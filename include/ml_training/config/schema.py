@@ -41,6 +41,7 @@ class DataSection(Section):
     }
     genres: list[str] | None = None  # None: all
     channels: list[str] | None = None  # None: all
+    shows: list[str] | None = None  # None: all
     split_shares: dict[Literal["train", "validation", "test"], float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
     split_salt: str = "adbreak-1"
     hold_out_channels: bool = True  # whole channels go to one split, where there are enough of them

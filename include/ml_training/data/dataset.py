@@ -1,19 +1,24 @@
 """Dataset versions: which frames train and judge a model, named by the hash of what they list.
 
-    python -m ml_training.data.dataset build --config base_model --data-dir s3://adbreak
-    python -m ml_training.data.dataset show  --dataset 4be1… --data-dir s3://adbreak
+    python -m ml_training.data.dataset build  --config base_model --data-dir s3://adbreak
+    python -m ml_training.data.dataset show   --dataset 4be1… --data-dir s3://adbreak
+    python -m ml_training.data.dataset verify --dataset 4be1… --data-dir s3://adbreak
+    python -m ml_training.data.dataset diff   --dataset 4be1… --other 71c0… --data-dir s3://adbreak
+    python -m ml_training.data.dataset import-clips --source clips --data-dir s3://adbreak
 
-A version is ``datasets/<dataset_id>/manifest.parquet`` (a row a frame) and ``card.json``, written last. Built again
-from the same recordings, labels and config, it finds itself and stops.
+A version is ``datasets/<dataset_id>/``: ``listing.jsonl`` (what it lists; its hash is the name), ``manifest.parquet``
+(a row a frame) and ``card.json``, written last. Built again from the same recordings, labels, catalogue and config, it
+finds itself and stops.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,21 +26,19 @@ from ml_training.cloud import storage
 from ml_training.config.loading import load_config
 from ml_training.config.schema import DataSection
 from ml_training.config.settings import read_settings
-from ml_training.data.dataset_card import describe, parent_of, require_usable
-from ml_training.data.extraction import parquet_bytes
-from ml_training.data.frames import read_extraction
-from ml_training.data.labels import labelled_recordings, read_events, resolve
-from ml_training.data.manifest import LabelledRecording, recording_rows
-from ml_training.data.masking import airings, creative_splits
-from ml_training.data.splits import Member, SplitRecord, assign_splits
+from ml_training.data.clips import import_clips
+from ml_training.data.dataset_card import Counts, UsedRecording, describe, parent_of, require_usable
+from ml_training.data.dataset_diff import diff, summarise
+from ml_training.data.dataset_listing import Listing, listing_uri
+from ml_training.data.dataset_sources import gather, list_version
+from ml_training.data.dataset_verification import verify
+from ml_training.data.manifest import derive_rows, write_manifest
+from ml_training.data.splits import SPLITS
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import DatasetUnusable, ObjectNotFound, UsageError
-from ml_training.utils.hashing import code_version, short_hash
-
-MANIFEST_VERSION = 1  # changes when the same recordings and labels would give another manifest
-PARALLEL_REQUESTS = 8  # small objects: the bucket's answer time counts, not its bandwidth
-
-Item = TypeVar("Item")
+from ml_training.utils.hashing import code_version, sha256_file
+from ml_training.utils.parallel import stream_in_threads
+from ml_training.utils.source_control import git_commit
 
 
 def build(data_dir: str, data: DataSection) -> dict[str, Any]:
@@ -44,27 +47,31 @@ def build(data_dir: str, data: DataSection) -> dict[str, Any]:
     Returns ``dataset_id``, ``dataset_uri``, ``reused`` and the card. Raises DatasetUnusable when there are no
     recordings or no labels, when a split has no recordings, or when a split lacks one of the two classes.
     """
-    labelled, notes = _labelled(data_dir, data.frames_per_second)
-    members = [Member(r.recording_id, r.extraction["channel"], r.hours) for r in labelled.values()]
-    splits = assign_splits(data_dir, members, data)
-    chosen = _choose(labelled, data)
-    dataset_id = _name(chosen, splits, data)
+    gathered = gather(data_dir, data)
+    listing = list_version(gathered, data)
+    dataset_id = listing.dataset_id
     uri = storage.join(data_dir, "datasets", dataset_id)
     if (card := _read_card(uri)) is not None:
         return {"dataset_id": dataset_id, "dataset_uri": uri, "reused": True, **card}
-    manifest = _manifest(data_dir, chosen, splits, data)
-    used = {name: splits[name] for name in chosen}
-    require_usable(manifest, used)
-    card = {
-        "version": 1,
-        "dataset_id": dataset_id,
-        "config": data.model_dump(mode="json"),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": code_version(),
-        "parent": parent_of(data_dir, data.model_dump(mode="json")),
-        **describe(manifest, chosen, used, notes),
-    }
-    storage.write_bytes(storage.join(uri, "manifest.parquet"), parquet_bytes(manifest))
+    used = gathered.used(data)
+    with tempfile.TemporaryDirectory(dir=_work_dir(), prefix="dataset-") as folder:
+        path = Path(folder) / "manifest.parquet"
+        counts = _write(path, data_dir, listing, used)
+        parent = parent_of(data_dir, data.model_dump(mode="json"))
+        storage.write_bytes(listing_uri(data_dir, dataset_id), listing.content)
+        card = {
+            "version": 2,
+            "dataset_id": dataset_id,
+            "manifest_sha256": sha256_file(path),
+            "config": data.model_dump(mode="json"),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code_version": code_version(),
+            "git_commit": git_commit(),
+            "parent": parent,
+            **describe(counts, used, gathered.notes),
+        }
+        card["changes"] = summarise(data_dir, parent, listing, card)
+        storage.upload(path, storage.join(uri, "manifest.parquet"))
     storage.write_json(storage.join(uri, "card.json"), card)
     return {"dataset_id": dataset_id, "dataset_uri": uri, "reused": False, **card}
 
@@ -78,78 +85,24 @@ def show(data_dir: str, dataset_id: str) -> dict[str, Any]:
     return {"dataset_uri": uri, **card}
 
 
-def _labelled(data_dir: str, frames_per_second: float) -> tuple[dict[str, LabelledRecording], list[str]]:
-    """Gather the recordings that have both labels and frames; the notes tell which have labels only."""
-    names = labelled_recordings(data_dir)
-    if not names:
-        raise DatasetUnusable(
-            f"there are no labels in {data_dir}: import some (python -m ml_training.data.labels import)"
-        )
-    gathered = _in_parallel(names, lambda name: _gather(data_dir, name, frames_per_second))
-    found = {name: recording for name, recording in zip(names, gathered, strict=True) if recording is not None}
-    without = [name for name in names if name not in found]
-    if not found:
-        raise DatasetUnusable(
-            f"none of the {len(names)} labelled recordings in {data_dir} has frames at {frames_per_second:g} a second: "
-            f"extract them (python -m ml_training.data.collectors extract --fps {frames_per_second:g})"
-        )
-    return found, [f"labelled, but without frames: {', '.join(without)}"] if without else []
+def _write(path: Path, data_dir: str, listing: Listing, used: list[UsedRecording]) -> Counts:
+    """Write the manifest, a recording at a time, and return what is in it."""
+    names = {split: [r.recording_id for r in used if r.split == split] for split in SPLITS}
+    counts = Counts()
+    for rows in write_manifest(path, _tables(data_dir, listing)):
+        counts.add(rows)
+    require_usable(counts, names)
+    return counts
 
 
-def _gather(data_dir: str, recording_id: str, frames_per_second: float) -> LabelledRecording | None:
-    try:
-        extraction = read_extraction(data_dir, recording_id, frames_per_second=frames_per_second)
-    except ObjectNotFound:
-        return None
-    events = read_events(data_dir, recording_id)
-    return LabelledRecording(extraction, resolve(events), sorted({event.source for event in events}))
+def _tables(data_dir: str, listing: Listing) -> Iterator[pa.Table]:
+    return stream_in_threads(listing.recordings.values(), lambda listed: derive_rows(data_dir, listed, listing)[0])
 
 
-def _choose(labelled: Mapping[str, LabelledRecording], data: DataSection) -> dict[str, LabelledRecording]:
-    chosen = {
-        name: recording
-        for name, recording in sorted(labelled.items())
-        if (data.genres is None or recording.extraction["genre"] in data.genres)
-        and (data.channels is None or recording.extraction["channel"] in data.channels)
-    }
-    if not chosen:
-        genres = sorted({str(r.extraction["genre"]) for r in labelled.values()})
-        channels = sorted({r.extraction["channel"] for r in labelled.values()})
-        raise DatasetUnusable(
-            f"none of the {len(labelled)} labelled recordings has genre {data.genres or 'any'} and channel "
-            f"{data.channels or 'any'}: there are the genres {', '.join(genres)} and the channels {', '.join(channels)}"
-        )
-    return chosen
-
-
-def _name(chosen: Mapping[str, LabelledRecording], splits: Mapping[str, SplitRecord], data: DataSection) -> str:
-    listed = [
-        [
-            name,
-            recording.extraction["extraction_id"],
-            splits[name].split,
-            [segment.model_dump(mode="json") for segment in recording.segments],
-        ]
-        for name, recording in chosen.items()
-    ]
-    return short_hash({"version": MANIFEST_VERSION, "config": data.model_dump(mode="json"), "recordings": listed})
-
-
-def _manifest(
-    data_dir: str, chosen: Mapping[str, LabelledRecording], splits: Mapping[str, SplitRecord], data: DataSection
-) -> pa.Table:
-    aired_in = airings({name: (splits[name].split, recording.segments) for name, recording in chosen.items()})
-    belongs_to = creative_splits(aired_in, data.split_shares, data.split_salt)
-    tables = _in_parallel(
-        list(chosen),
-        lambda name: recording_rows(data_dir, chosen[name], splits[name].split, data.label_classes, belongs_to),
-    )
-    return pa.concat_tables(tables)
-
-
-def _in_parallel(names: list[str], work: Callable[[str], Item]) -> list[Item]:
-    with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
-        return list(pool.map(work, names))
+def _work_dir() -> Path:
+    folder = read_settings().work_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _read_card(uri: str) -> dict[str, Any] | None:
@@ -160,29 +113,66 @@ def _read_card(uri: str) -> dict[str, Any] | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    data_dir = read_settings().data_dir
     parser = command_parser("ml_training.data.dataset", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("build", help="make a dataset version")
+    make = _command(commands, "build", "make a dataset version", _build)
     make.add_argument("--config", required=True, help="name or path of a training config; its data section counts")
-    make.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
     make.add_argument("--overrides", help='JSON of dotted names, such as {"data.frames_per_second": 2}')
-    make.set_defaults(run=_build)
-    look = commands.add_parser("show", help="show the card of a dataset version")
-    look.add_argument("--dataset", required=True, help="the version's id")
-    look.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
-    look.set_defaults(run=lambda args: show(args.data_dir, args.dataset))
+    look = _command(commands, "show", "show its card", lambda args: show(args.data_dir, args.dataset))
+    prove = _command(commands, "verify", "prove that a version holds what it says", _verify)
+    prove.add_argument("--pictures", type=int, default=200, help="so many pictures are decoded (default: 200)")
+    differ = _command(commands, "diff", "what changed from a version to another", _diff)
+    differ.add_argument("--other", required=True, help="the id of the later version")
+    for command in (look, prove, differ):
+        command.add_argument("--dataset", required=True, help="the version's id")
+    clips = _command(commands, "import-clips", "take folders of labelled clips as recordings", _import_clips)
+    clips.add_argument("--source", required=True, help="the folder that holds ads/, games/ (one for each label)")
+    clips.add_argument("--folders", help='JSON of folder and label (default: {"ads": "ad", "games": "content"})')
+    clips.add_argument("--channel", help="of clips that lie in no sub-folder of a channel's name (default: unknown)")
+    clips.add_argument("--genre", help="of the clips, such as sport")
+    clips.add_argument("--author", default="clips", help="who says what is in the folders (default: clips)")
     return parser
 
 
+def _command(commands: Any, name: str, description: str, run: Any) -> argparse.ArgumentParser:
+    data_dir = read_settings().data_dir
+    command: argparse.ArgumentParser = commands.add_parser(name, help=description)
+    command.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
+    command.set_defaults(run=run)
+    return command
+
+
 def _build(args: argparse.Namespace) -> dict[str, Any]:
+    return build(args.data_dir, load_config(args.config, _json_object("--overrides", args.overrides)).data)
+
+
+def _verify(args: argparse.Namespace) -> dict[str, Any]:
+    return verify(args.data_dir, args.dataset, pictures=args.pictures)
+
+
+def _diff(args: argparse.Namespace) -> dict[str, Any]:
+    return diff(args.data_dir, args.dataset, args.other)
+
+
+def _import_clips(args: argparse.Namespace) -> dict[str, Any]:
+    return import_clips(
+        args.source,
+        args.data_dir,
+        folders=_json_object("--folders", args.folders) or None,
+        channel=args.channel,
+        genre=args.genre,
+        author=args.author,
+    )
+
+
+def _json_object(option: str, text: str | None) -> dict[str, Any]:
     try:
-        overrides = json.loads(args.overrides or "{}")
+        value = json.loads(text or "{}")
     except ValueError as error:
-        raise UsageError(f"--overrides must be JSON, received {args.overrides!r}: {error}") from error
-    if not isinstance(overrides, dict):
-        raise UsageError(f"--overrides must be a JSON object, received {args.overrides!r}")
-    return build(args.data_dir, load_config(args.config, overrides).data)
+        raise UsageError(f"{option} must be JSON, received {text!r}: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} must be a JSON object, received {text!r}")
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:

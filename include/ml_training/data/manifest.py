@@ -2,6 +2,7 @@
 
     table = read_manifest("s3://adbreak", "4be1…")
     table.select(["pts_seconds", "label", "shard_uri", "row"])
+    for rows in iterate_manifest("s3://adbreak", "4be1…"): ...        # a recording at a time, for millions of frames
 
 | column | meaning |
 | --- | --- |
@@ -9,29 +10,35 @@
 | pts_seconds | media time of the frame |
 | label | 1 ad, 0 content, -1 not scored: no label, a class that is ignored, or a creative of another split |
 | label_name | the label as it was given; empty where there is none |
-| creative | the creative that airs, where the labels name it; empty for a frame that carries almost no information |
+| creative | the creative that airs, as labels or the catalogue name it; empty for a frame of almost no information |
 | seen_creative | in test only: the creative belongs to another split, so the frame counts only in that slice |
 | shard_uri, row | the picture, below the data root |
+
+A recording is a row group; texts are stored as dictionaries, so a frame takes some ten bytes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
 from ml_training.config.schema import DataSection
-from ml_training.data.frames import read_index
-from ml_training.data.labels import segment_numbers
-from ml_training.data.masking import PLAIN_SHARPNESS, foreign_frames
+from ml_training.data.dataset_listing import ListedRecording, Listing
+from ml_training.data.frames import extraction_folder
+from ml_training.data.label_resolution import segment_numbers
+from ml_training.data.masking import PLAIN_SHARPNESS, paint
 from ml_training.utils.errors import DatasetUnusable, ObjectNotFound
-from ml_training.utils.records import Segment, Split
+from ml_training.utils.records import Split
 
 AD, CONTENT, NOT_SCORED = 1, 0, -1
 CLASS_VALUES = {"ad": AD, "content": CONTENT, "ignore": NOT_SCORED}
+INDEX_COLUMNS = ["pts_seconds", "shard", "row", "sharpness", "is_black"]
 
 MANIFEST_SCHEMA = pa.schema(
     [
@@ -49,70 +56,108 @@ MANIFEST_SCHEMA = pa.schema(
         ("row", pa.int32()),
     ]
 )
+TEXT_COLUMNS = [field.name for field in MANIFEST_SCHEMA if field.type == pa.string()]
+STORED_SCHEMA = pa.schema(
+    [(f.name, pa.dictionary(pa.int32(), f.type) if f.name in TEXT_COLUMNS else f.type) for f in MANIFEST_SCHEMA]
+)
 
 
-class LabelledRecording(NamedTuple):
-    """A recording with what a dataset version needs of it."""
+def read_frames_index(data_dir: str, recording_id: str, extraction_id: str, columns: list[str]) -> pa.Table:
+    """Return some columns of the index of an extraction. Raises ObjectNotFound when it is not there."""
+    uri = storage.join(extraction_folder(data_dir, recording_id, extraction_id), "index.parquet")
+    with pq.ParquetFile(storage.cached_copy(uri), read_dictionary=["shard"]) as file:
+        return file.read(columns=columns, use_threads=False)
 
-    extraction: Mapping[str, Any]  # its extraction.json
-    segments: Sequence[Segment]
-    label_sources: Sequence[str]
 
-    @property
-    def recording_id(self) -> str:
-        """The recording's id."""
-        return str(self.extraction["recording_id"])
-
-    @property
-    def hours(self) -> float:
-        """The recording's length in hours."""
-        return float(self.extraction["duration_seconds"]) / 3600
+def plain_frames(index: pa.Table) -> npt.NDArray[np.bool_]:
+    """Tell which frames carry almost no information: black, or a plain colour."""
+    black = index.column("is_black").to_numpy()
+    return np.asarray(black | (index.column("sharpness").to_numpy() < PLAIN_SHARPNESS), bool)
 
 
 def recording_rows(
-    data_dir: str,
-    recording: LabelledRecording,
-    split: Split,
-    label_classes: Mapping[Any, str],
-    belongs_to: Mapping[str, Split],
+    listed: ListedRecording, index: pa.Table, label_classes: Mapping[Any, str], belongs_to: Mapping[str, Split]
 ) -> pa.Table:
-    """Return the rows of one recording (``MANIFEST_SCHEMA``), in order of time.
+    """Return the rows of one recording (``STORED_SCHEMA``), in order of time, from the index of its frames.
 
     Labels that ``label_classes`` does not name are taken as the schema's default takes them.
     """
     classes = {**DataSection().label_classes, **label_classes}
-    facts, segments = recording.extraction, recording.segments
-    index = read_index(data_dir, recording.recording_id, facts["extraction_id"])
-    pts = index.column("pts_seconds").to_numpy()
-    numbers = segment_numbers(segments, pts)
-    plain = index.column("is_black").to_numpy() | (index.column("sharpness").to_numpy() < PLAIN_SHARPNESS)
-    foreign = foreign_frames(segments, numbers, split, belongs_to, plain)
-    labels = np.array([*(CLASS_VALUES[classes[s.label]] for s in segments), NOT_SCORED], np.int8)[numbers]
-    if split != "test":
+    pts, plain = index.column("pts_seconds").to_numpy(), plain_frames(index)
+    numbers = segment_numbers(listed.labels, pts)
+    foreign, shown = paint(listed.spans, pts, listed.split, belongs_to, plain)
+    names = [label for _, _, label, _ in listed.segments]
+    labels = np.array([*(CLASS_VALUES[classes[name]] for name in names), NOT_SCORED], np.int8)[numbers]
+    if listed.split != "test":
         labels = np.where(foreign, np.int8(NOT_SCORED), labels)
-    rows = len(index)
-    folder = f"frames/{recording.recording_id}/{facts['extraction_id']}/"
+    nothing = np.zeros(len(index), np.int32)
     columns = {
-        "recording_id": pa.repeat(recording.recording_id, rows),
-        "channel": pa.repeat(facts["channel"], rows),
-        "genre": pa.repeat(facts["genre"] or "", rows),
-        "show": pa.repeat(facts["show"] or "", rows),
-        "split": pa.repeat(split, rows),
+        **{
+            name: _texts([getattr(listed, name)], nothing)
+            for name in ("recording_id", "channel", "genre", "show", "split")
+        },
         "pts_seconds": index.column("pts_seconds"),
         "label": labels,
-        "label_name": np.array([*(s.label for s in segments), ""], object)[numbers],
-        "creative": np.where(plain, "", np.array([*(s.creative or "" for s in segments), ""], object)[numbers]),
-        "seen_creative": foreign & (split == "test"),
-        "shard_uri": pc.binary_join_element_wise(folder, index.column("shard"), ""),
+        "label_name": _texts([*names, ""], numbers),
+        "creative": _texts([*(name for _, _, name in listed.airings), ""], shown),
+        "seen_creative": foreign & (listed.split == "test"),
+        "shard_uri": _shard_addresses(index, f"frames/{listed.recording_id}/{listed.extraction_id}/"),
         "row": index.column("row"),
     }
-    return pa.table(columns, schema=MANIFEST_SCHEMA)
+    return pa.table(columns, schema=STORED_SCHEMA)
+
+
+def derive_rows(data_dir: str, listed: ListedRecording, listing: Listing) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of a recording and the index of its frames that they are made from."""
+    index = read_frames_index(data_dir, listed.recording_id, listed.extraction_id, INDEX_COLUMNS)
+    return recording_rows(listed, index, listing.data.label_classes, listing.owners_of(listed)), index
+
+
+def write_manifest(path: Path, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Write the rows of each recording to ``path`` and pass them on. The same rows give the same bytes."""
+    options = {"compression": "zstd", "store_schema": False, "write_statistics": ["recording_id", "split"]}
+    with pq.ParquetWriter(path, STORED_SCHEMA, use_dictionary=TEXT_COLUMNS, **options) as writer:
+        for table in tables:
+            if len(table):
+                writer.write_table(table, row_group_size=len(table))
+            yield table
 
 
 def read_manifest(data_dir: str, dataset_id: str) -> pa.Table:
-    """Return the manifest of a dataset version. Raises DatasetUnusable when there is no such version."""
-    uri = storage.join(data_dir, "datasets", dataset_id, "manifest.parquet")
+    """Return the manifest of a dataset version (``MANIFEST_SCHEMA``). Raises DatasetUnusable when there is none."""
+    return pq.read_table(manifest_path(data_dir, dataset_id), schema=MANIFEST_SCHEMA)
+
+
+def iterate_manifest(data_dir: str, dataset_id: str) -> Iterator[pa.Table]:
+    """Yield the rows of each recording (``MANIFEST_SCHEMA``). Raises DatasetUnusable when there is no such version."""
+    for rows in stored_rows(data_dir, dataset_id):
+        yield rows.cast(MANIFEST_SCHEMA)
+
+
+def stored_rows(data_dir: str, dataset_id: str) -> Iterator[pa.Table]:
+    """Yield the rows of each recording with texts as dictionaries (``STORED_SCHEMA``): what takes little memory."""
+    with pq.ParquetFile(manifest_path(data_dir, dataset_id), read_dictionary=TEXT_COLUMNS) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, use_threads=False)
+
+
+def manifest_path(data_dir: str, dataset_id: str) -> Path:
+    """Return a local path of a version's manifest. Raises DatasetUnusable when there is no such version."""
     try:
-        return pq.read_table(storage.cached_copy(uri), schema=MANIFEST_SCHEMA)
+        return storage.cached_copy(storage.join(data_dir, "datasets", dataset_id, "manifest.parquet"))
     except ObjectNotFound as error:
         raise DatasetUnusable(f"there is no dataset {dataset_id} in {data_dir}: build it, or see its id") from error
+
+
+def _texts(values: list[str], numbers: npt.NDArray[Any]) -> pa.DictionaryArray:
+    """Return the texts that ``numbers`` pick; -1 picks the last one."""
+    distinct = list(dict.fromkeys(values))
+    places = np.array([distinct.index(value) for value in values], np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(places[numbers]), pa.array(distinct, pa.string()))
+
+
+def _shard_addresses(index: pa.Table, folder: str) -> pa.DictionaryArray:
+    shards = index.column("shard").combine_chunks()
+    shards = shards.dictionary_encode() if not isinstance(shards.type, pa.DictionaryType) else shards
+    addresses = pc.binary_join_element_wise(folder, shards.dictionary.cast(pa.string()), "")
+    return pa.DictionaryArray.from_arrays(shards.indices.cast(pa.int32()), addresses)

@@ -1,14 +1,18 @@
 """Which split a recording belongs to: decided when it is first seen, written down, never moved.
 
-    splits = assign_splits("s3://adbreak", [Member("news-0105", "one", hours=0.5), ...], config.data)
-    splits["news-0105"].split                  # 'train', 'validation' or 'test'
+    records = assign_splits("s3://adbreak", [Member("news-0105", "one", hours=0.5), ...], config.data)
+    split_for(records["news-0105"], config.data)          # 'train', 'validation', 'test', None: left out
 
 Whole channels go to one split, where at least three named channels are there; else recordings do. Units that were never
 seen are taken in the order of a salted hash, and each goes to the split that is furthest below its share of the hours.
+
+A model of one channel or show needs recordings of that channel that no model has learned. So the recordings of a whole
+channel also have a split ``within`` it, once it has ten: those of a training channel that are held out within it are
+left out of general models' training.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -17,10 +21,17 @@ from ml_training.config.schema import DataSection
 from ml_training.data.recordings import UNKNOWN_CHANNEL
 from ml_training.utils.errors import ObjectExists, ObjectNotFound
 from ml_training.utils.hashing import unit_interval
+from ml_training.utils.parallel import in_threads
 from ml_training.utils.records import Record, Split
 
 SPLITS: tuple[Split, ...] = ("train", "test", "validation")  # in this order where two are equally far below
 CHANNELS_NEEDED = 3  # one for each split
+WITHIN_NEEDED = 10  # recordings of a channel: as many as a slice needs before it can block a model
+WITHIN_SHARES: dict[Split, float] = {
+    "train": 0.8,
+    "validation": 0.1,
+    "test": 0.1,
+}  # general models lose what is held out
 
 
 class Member(NamedTuple):
@@ -38,6 +49,7 @@ class SplitRecord(Record):
     unit: Literal["channel", "recording"]
     channel: str
     first_seen: datetime
+    within: Split | None = None  # among the recordings of a whole channel; None: the channel was too small, or no unit
 
 
 class ChannelRecord(Record):
@@ -56,12 +68,26 @@ class _Unit(NamedTuple):
         return sum(member.hours for member in self.members)
 
 
+def split_for(record: SplitRecord, data: DataSection) -> Split | None:
+    """Return the split in which a recording stands for a config; None when it is left out.
+
+    With ``hold_out_channels`` channels are held out whole, and what is held out within a training channel is left out:
+    it belongs to the models of that channel. Without, recordings are held out within their channel.
+    """
+    if record.unit == "recording" or record.within is None:
+        return record.split
+    if not data.hold_out_channels:
+        return record.within
+    return None if record.split == "train" and record.within != "train" else record.split
+
+
 def assign_splits(data_dir: str, members: Sequence[Member], data: DataSection) -> dict[str, SplitRecord]:
-    """Return the split of every member; those seen for the first time get one, which is recorded under ``splits/``.
+    """Return the record of every member; those seen for the first time get one, which is stored under ``splits/``.
 
     What is recorded never changes, whatever the config says later. With too few units a split stays empty.
     """
-    known = {m.recording_id: record for m in members if (record := read_split(data_dir, m.recording_id))}
+    read = in_threads(members, lambda member: read_split(data_dir, member.recording_id))
+    known = {m.recording_id: record for m, record in zip(members, read, strict=True) if record}
     channels = _known_channels(data_dir, members)
     hours: dict[Split, float] = dict.fromkeys(SPLITS, 0.0)
     for member in members:
@@ -71,14 +97,21 @@ def assign_splits(data_dir: str, members: Sequence[Member], data: DataSection) -
     by_channel = _channels_are_held_out(members, data)
     mixed = {record.channel for record in known.values() if record.unit == "recording"} - set(channels)
     units = _units(unseen, by_channel=by_channel, mixed=mixed, channels=channels)
-    free = []
     for unit in units:
         if unit.kind == "channel" and unit.key in channels:
             hours[channels[unit.key]] += unit.hours
-            known |= _record(data_dir, unit, channels[unit.key])
-        else:
-            free.append(unit)
-    return known | _distribute(data_dir, free, hours, sum(m.hours for m in members), data)
+    free = [unit for unit in units if unit.kind == "recording" or unit.key not in channels]
+    total = sum(member.hours for member in members)
+    chosen = _fill([(unit.key, unit.hours) for unit in free], hours, total, data.split_shares, data.split_salt)
+    for unit in free:
+        if unit.kind == "channel":
+            channels[unit.key] = _record_channel(data_dir, unit, chosen[unit.key])
+    new: dict[str, SplitRecord] = {}
+    for unit in units:
+        split = channels[unit.key] if unit.kind == "channel" else chosen[unit.key]
+        within = _within(unit, members, known, data.split_salt) if unit.kind == "channel" else {}
+        new |= _records(unit, split, within)
+    return known | dict(in_threads(new.items(), lambda item: (item[0], _record(data_dir, *item))))
 
 
 def read_split(data_dir: str, recording_id: str) -> SplitRecord | None:
@@ -106,7 +139,9 @@ def _known_channels(data_dir: str, members: Iterable[Member]) -> dict[str, Split
     return found
 
 
-def _units(unseen: Iterable[Member], *, by_channel: bool, mixed: set[str], channels: dict[str, Split]) -> list[_Unit]:
+def _units(
+    unseen: Iterable[Member], *, by_channel: bool, mixed: set[str], channels: Mapping[str, Split]
+) -> list[_Unit]:
     """Group what has no split yet. A channel whose recordings were split one by one before stays so."""
     groups: dict[tuple[str, Literal["channel", "recording"]], list[Member]] = defaultdict(list)
     for member in unseen:
@@ -117,27 +152,53 @@ def _units(unseen: Iterable[Member], *, by_channel: bool, mixed: set[str], chann
     return [_Unit(key, kind, group) for (key, kind), group in groups.items()]
 
 
-def _distribute(
-    data_dir: str, units: Sequence[_Unit], hours: dict[Split, float], total: float, data: DataSection
-) -> dict[str, SplitRecord]:
-    given: dict[str, SplitRecord] = {}
-    ordered = sorted(units, key=lambda unit: (unit_interval(unit.key, data.split_salt), unit.key))
-    for number, unit in enumerate(ordered):
+def _fill(
+    units: Sequence[tuple[str, float]],
+    hours: dict[Split, float],
+    total: float,
+    shares: Mapping[Split, float],
+    salt: str,
+) -> dict[str, Split]:
+    """Give each unit (key, hours) the split that is furthest below its share; ``hours`` is added to."""
+    given: dict[str, Split] = {}
+    ordered = sorted(units, key=lambda unit: (unit_interval(unit[0], salt), unit[0]))
+    for number, (key, length) in enumerate(ordered):
         empty = [split for split in SPLITS if hours[split] == 0]
         choice = empty if 0 < len(ordered) - number <= len(empty) else SPLITS
-        split = max(choice, key=lambda name: data.split_shares[name] * total - hours[name])
-        split = _record_channel(data_dir, unit, split)
-        records = _record(data_dir, unit, split)
-        for member in unit.members:
-            hours[records[member.recording_id].split] += member.hours
-        given |= records
+        given[key] = max(choice, key=lambda name: shares[name] * total - hours[name])
+        hours[given[key]] += length
     return given
+
+
+def _within(unit: _Unit, members: Iterable[Member], known: Mapping[str, SplitRecord], salt: str) -> dict[str, Split]:
+    """Return the splits of a channel's new recordings within the channel; none while it has too few."""
+    own = [member for member in members if member.channel == unit.key]
+    if len(own) < WITHIN_NEEDED:
+        return {}
+    hours: dict[Split, float] = dict.fromkeys(SPLITS, 0.0)
+    for member in own:
+        if record := known.get(member.recording_id):
+            hours[record.within or record.split] += member.hours
+    new = [(member.recording_id, member.hours) for member in unit.members]
+    return _fill(new, hours, sum(member.hours for member in own), WITHIN_SHARES, salt)
+
+
+def _records(unit: _Unit, split: Split, within: Mapping[str, Split]) -> dict[str, SplitRecord]:
+    now = datetime.now(UTC)
+    return {
+        member.recording_id: SplitRecord(
+            split=split,
+            unit=unit.kind,
+            channel=member.channel,
+            first_seen=now,
+            within=within.get(member.recording_id),
+        )
+        for member in unit.members
+    }
 
 
 def _record_channel(data_dir: str, unit: _Unit, split: Split) -> Split:
     """Record the split of a channel; another process may have been first, and then its word holds."""
-    if unit.kind == "recording":
-        return split
     uri = storage.join(data_dir, "splits", "channels", f"{unit.key}.json")
     try:
         storage.write_json(uri, ChannelRecord(split=split).model_dump(mode="json"), if_absent=True)
@@ -146,14 +207,11 @@ def _record_channel(data_dir: str, unit: _Unit, split: Split) -> Split:
     return split
 
 
-def _record(data_dir: str, unit: _Unit, split: Split) -> dict[str, SplitRecord]:
-    records = {}
-    for member in unit.members:
-        record = SplitRecord(split=split, unit=unit.kind, channel=member.channel, first_seen=datetime.now(UTC))
-        uri = storage.join(data_dir, "splits", f"{member.recording_id}.json")
-        try:
-            storage.write_json(uri, record.model_dump(mode="json"), if_absent=True)
-        except ObjectExists:
-            record = SplitRecord.model_validate(storage.read_json(uri))
-        records[member.recording_id] = record
-    return records
+def _record(data_dir: str, recording_id: str, record: SplitRecord) -> SplitRecord:
+    """Record the split of a recording; another process may have been first, and then its word holds."""
+    uri = storage.join(data_dir, "splits", f"{recording_id}.json")
+    try:
+        storage.write_json(uri, record.model_dump(mode="json"), if_absent=True)
+    except ObjectExists:
+        return SplitRecord.model_validate(storage.read_json(uri))
+    return record

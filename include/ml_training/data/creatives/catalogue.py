@@ -64,6 +64,16 @@ def _read_version(uri: str, version: str) -> pa.Table:
     return pq.read_table(pa.BufferReader(storage.read_bytes(uri)), schema=AIRINGS_SCHEMA)
 
 
+def derived_events_by_recording(data_dir: str) -> dict[str, list[LabelEvent]]:
+    """Return the ``derived_events`` of every recording that has some: one look at the labels, whatever their number."""
+    labels = resolve_labels(read_labels(data_dir))
+    events: dict[str, list[LabelEvent]] = {}
+    for row in read_airings(data_dir).to_pylist() if labels else []:
+        if label := labels.get(row["creative_id"]):
+            events.setdefault(row["recording_id"], []).append(_event(row, label))
+    return {name: sorted(own, key=lambda e: (e.start_seconds, e.event_id)) for name, own in sorted(events.items())}
+
+
 def derived_events(data_dir: str, recording_id: str) -> list[LabelEvent]:
     """Return what the labels of creatives say of one recording: an event for each airing of a labelled creative.
 
