@@ -221,7 +221,7 @@ def _bad_picture(data_dir: str, listed: ListedRecording, place: float) -> str | 
         jpeg = column[frame["row"]].as_py()
         decode_jpeg(jpeg)
     except (AdbreakError, pa.ArrowException) as error:
-        return f"{where}: {error}"
+        return f"{where}: {str(error).splitlines()[0]}"
     if frame.get("sha256") and sha256_bytes(jpeg) != frame["sha256"]:
         return f"{where}: the picture is not the one that was extracted"
     return None

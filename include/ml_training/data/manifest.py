@@ -123,9 +123,17 @@ def write_manifest(path: Path, tables: Iterable[pa.Table]) -> Iterator[pa.Table]
             yield table
 
 
-def read_manifest(data_dir: str, dataset_id: str) -> pa.Table:
-    """Return the manifest of a dataset version (``MANIFEST_SCHEMA``). Raises DatasetUnusable when there is none."""
-    return pq.read_table(manifest_path(data_dir, dataset_id), schema=MANIFEST_SCHEMA)
+def read_manifest(data_dir: str, dataset_id: str, *, compact: bool = False) -> pa.Table:
+    """Return the manifest of a dataset version. Raises DatasetUnusable when there is no such version.
+
+    Texts are strings (``MANIFEST_SCHEMA``), or with ``compact`` numbers of dictionaries (``STORED_SCHEMA``): ten
+    million rows then take 0.5 GB instead of several.
+    """
+    path = manifest_path(data_dir, dataset_id)
+    if compact:
+        with pq.ParquetFile(path, read_dictionary=TEXT_COLUMNS) as file:
+            return file.read().unify_dictionaries()
+    return pq.read_table(path, schema=MANIFEST_SCHEMA)
 
 
 def iterate_manifest(data_dir: str, dataset_id: str) -> Iterator[pa.Table]:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from ml_training.cloud import storage
 from ml_training.data.frames import load_images
+from ml_training.data.manifest import read_manifest
 from ml_training.utils.errors import DatasetUnusable
 from ml_training.utils.records import Split
 
@@ -36,19 +37,34 @@ class Samples(NamedTuple):
 
 
 def read_samples(data_dir: str, dataset_id: str, split: Split) -> Samples:
-    """Read the scored frames of one split. Raises ObjectNotFound, and DatasetUnusable when a class is missing."""
-    path = storage.cached_copy(storage.join(data_dir, "datasets", dataset_id, "manifest.parquet"))
-    table = pq.read_table(path)
-    columns = ["recording_id", "channel", "genre", "pts_seconds", "label", "shard_uri", "row"]
-    wanted = (np.asarray(table["split"]) == split) & (np.asarray(table["label"]) >= 0)
-    if "seen_creative" in table.column_names:
-        wanted &= ~np.asarray(table["seen_creative"]).astype(bool)
-    samples = Samples(*(np.asarray(table[name])[wanted] for name in columns))
+    """Read the scored frames of one split. Raises DatasetUnusable when a class is missing, or the whole version."""
+    table = read_manifest(data_dir, dataset_id, compact=True)
+    wanted = (texts(table.column("split")) == split) & (table.column("label").to_numpy() >= 0)
+    wanted &= ~table.column("seen_creative").to_numpy()
+    samples = Samples(
+        recording_ids=texts(table.column("recording_id"), wanted),
+        channels=texts(table.column("channel"), wanted),
+        genres=texts(table.column("genre"), wanted),
+        pts_seconds=table.column("pts_seconds").to_numpy()[wanted],
+        labels=table.column("label").to_numpy()[wanted],
+        shard_uris=texts(table.column("shard_uri"), wanted),
+        rows=table.column("row").to_numpy()[wanted],
+    )
     found = {int(label) for label in np.unique(samples.labels)}
     if found != {0, 1}:
         missing = " and ".join(name for value, name in ((1, "ads"), (0, "content")) if value not in found)
         raise DatasetUnusable(f"the {split} split of dataset {dataset_id} has no {missing}: label more recordings")
     return samples
+
+
+def texts(column: pa.ChunkedArray, wanted: Array | None = None) -> Array:
+    """Return a column of dictionaries as objects, each text once in memory; of the rows ``wanted`` (mask) or of all."""
+    unified = column.unify_dictionaries()
+    if not unified.num_chunks:
+        return np.array([], object)
+    values = np.array(unified.chunk(0).dictionary.to_pylist(), object)
+    numbers = np.concatenate([chunk.indices.to_numpy() for chunk in unified.chunks])
+    return np.asarray(values[numbers if wanted is None else numbers[wanted]])
 
 
 def iterate_images(samples: Samples, data_dir: str, *, batch_size: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
