@@ -1,10 +1,11 @@
 """Makes the data docs a site that needs nothing from elsewhere.
 
-    make_self_contained(folder / DOCS_FOLDER, folder / RESULTS_FOLDER)
+    page = without_outside(page)
+    index = index_page(read_validations(results))
 
 The library's pages ask other hosts for styles, scripts and a picture whose address carries an identifier, and its index
 is empty without them. Here every such reference is taken out, a small style is put in, and the index is written anew
-from the stored results: one line a validation, newest first, with a link to its page.
+from the results: one line a validation, newest first, with a link to its page.
 """
 
 import html
@@ -40,13 +41,6 @@ class Validation(NamedTuple):
     kept: int
     rules: int
     page: str
-
-
-def make_self_contained(docs: Path, results: Path) -> None:
-    """Rewrite every page below ``docs`` and its index; ``results`` holds the library's JSON results."""
-    for path in docs.rglob("*.html"):
-        path.write_text(without_outside(path.read_text()))
-    (docs / "index.html").write_text(index_page(read_validations(results)))
 
 
 def without_outside(page: str) -> str:
