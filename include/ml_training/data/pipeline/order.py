@@ -36,7 +36,7 @@ def epoch_order(groups: Array, weights: Array | None, shuffling: Shuffling, *, e
     drawn = np.arange(len(groups)) if weights is None else _draw(weights, generator)
     drawn_groups = groups[drawn]
     blocks = _blocks(drawn_groups, shuffling.groups_at_once, generator)
-    return np.asarray(drawn[np.lexsort((generator.random(len(drawn)), blocks))], np.int64)
+    return np.asarray(drawn[np.argsort(blocks + generator.random(len(drawn)), kind="stable")], np.int64)
 
 
 def _draw(weights: Array, generator: np.random.Generator) -> Array:
