@@ -13,7 +13,9 @@ put them into a sub-folder of their own, so that they go to one split together.
 import logging
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from statistics import median
 from typing import Any, NamedTuple
 
 import av
@@ -104,17 +106,20 @@ def read_facts(path: Path) -> ClipFacts:
             if not container.streams.video:
                 raise RecordingUnreadable(f"{path.name} has no video stream")
             stream = container.streams.video[0]
-            times = [
-                (float(p.pts * p.time_base), float((p.pts + (p.duration or 0)) * p.time_base))
+            shown = sorted(
+                (float(p.pts * p.time_base), float((p.duration or 0) * p.time_base))
                 for p in container.demux(stream)
                 if p.pts is not None and p.time_base is not None
-            ]
+            )
             has_sound = bool(container.streams.audio)
     except FFmpegError as error:
         raise RecordingUnreadable(f"{path.name} cannot be read: {error}") from error
-    if not times:
+    if not shown:
         raise RecordingUnreadable(f"{path.name} has no pictures")
-    return ClipFacts(max(end for _, end in times) - min(start for start, _ in times), has_sound)
+    starts = [start for start, _ in shown]
+    step = median(after - before for before, after in pairwise(starts)) if len(starts) > 1 else 0.0
+    last = shown[-1][1] or step  # a transport stream does not say how long its last picture lasts
+    return ClipFacts(round(starts[-1] - starts[0] + last, 6), has_sound)
 
 
 def _import_clip(
