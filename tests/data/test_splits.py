@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ml_training.config.schema import DataSection
-from ml_training.data.splits import Member, assign_splits, read_split
+from ml_training.data.splits import Member, SplitRecord, assign_splits, read_split, split_for
 
 DATA = DataSection(split_shares={"train": 0.6, "validation": 0.15, "test": 0.25})
 
@@ -90,3 +90,41 @@ def test_hours_count_not_recordings(tmp_path: Path) -> None:
         hours[splits[member.recording_id].split] += member.hours
     assert all(hours[split] > 0 for split in ("train", "validation", "test"))
     assert hours[splits["long"].split] == pytest.approx(4.0, abs=0.7)
+
+
+WITHIN = DATA.model_copy(update={"hold_out_channels": False})
+
+
+def shares_within(splits: dict[str, SplitRecord], channel: str) -> Counter:
+    return Counter(record.within for record in splits.values() if record.channel == channel)
+
+
+def test_recordings_of_a_large_channel_are_also_held_out_within_it(tmp_path: Path) -> None:
+    splits = assign_splits(str(tmp_path), members({"a": 20, "b": 20, "c": 20, "small": 9}), DATA)
+    assert shares_within(splits, "a") == {"train": 16, "validation": 2, "test": 2}
+    assert shares_within(splits, "small") == {None: 9}
+    assert {split_for(r, WITHIN) for r in splits.values() if r.channel == "b"} == {"train", "validation", "test"}
+    general = {name: split_for(record, DATA) for name, record in splits.items()}
+    training = next(record.channel for record in splits.values() if record.split == "train" and record.within)
+    assert Counter(general[name] for name, r in splits.items() if r.channel == training) == {"train": 16, None: 4}
+    held_out = {name for name, record in splits.items() if split_for(record, WITHIN) != "train"}
+    learned = {name for name, split in general.items() if split == "train"}
+    assert not held_out & learned, "what a model of a channel is judged on, no general model has learned"
+
+
+def test_a_channel_that_grows_holds_out_from_then_on(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    first = assign_splits(root, members({"a": 8, "b": 8, "c": 8}), DATA)
+    assert {record.within for record in first.values()} == {None}
+    splits = assign_splits(root, members({"a": 14, "b": 8, "c": 8}), DATA)
+    assert {name: splits[name] for name in first} == first
+    new = [record for name, record in splits.items() if record.channel == "a" and name not in first]
+    own = first["a-0"].split
+    assert len({record.within for record in new} - {own}) == 2, "the splits that the channel lacks come first"
+    assert {split_for(record, DATA) for record in new} <= {own, None}
+
+
+def test_a_recording_that_was_split_by_itself_has_one_split(tmp_path: Path) -> None:
+    splits = assign_splits(str(tmp_path), members({"one": 12, "unknown": 12}), DATA)
+    assert {record.within for record in splits.values()} == {None}
+    assert all(split_for(record, DATA) == split_for(record, WITHIN) == record.split for record in splits.values())
