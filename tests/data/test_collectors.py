@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ml_training.data import extraction
 from ml_training.data.collectors import extract, main
+from ml_training.data.frames import INDEX_SCHEMA, read_index
 from ml_training.data.scan import scan
 from ml_training.utils.errors import DataError, UsageError
 
@@ -58,7 +59,6 @@ def test_a_killed_extraction_starts_again_and_gives_the_same_bytes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "_log_done", die)
         patch.setattr(extraction, "_summary", die)
         with pytest.raises(KeyboardInterrupt):
             extract(str(source / "flat.ts"), str(killed))
@@ -67,12 +67,15 @@ def test_a_killed_extraction_starts_again_and_gives_the_same_bytes(
     assert digests(killed) == digests(whole)
 
 
-def test_many_frames_fill_several_shards(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "SHARD_ROWS", 20)
-    result = extract(str(source / "flat.ts"), str(tmp_path / "frames"), frames_per_second=25.0)
-    assert result["frames"] == 50
-    names = sorted(path.name for path in (tmp_path / "frames").rglob("frames-*.parquet"))
-    assert names == ["frames-00000.parquet", "frames-00001.parquet", "frames-00002.parquet"]
+def test_shards_follow_the_clock(tmp_path: Path, make_recording, steady_ticks) -> None:
+    path = make_recording(tmp_path / "r" / "a.ts", steady_ticks(12.0))
+    assert extract(str(path), str(tmp_path / "frames"), frames_per_second=25.0)["frames"] == 300
+    index = read_index(str(tmp_path), "a")
+    assert index.schema.equals(INDEX_SCHEMA)
+    assert index.column("frame_index").to_pylist() == list(range(300))
+    rows = list(zip(index.column("pts_seconds").to_pylist(), index.column("shard").to_pylist(), strict=True))
+    assert {name for time, name in rows if time < 256 / 25 - 1e-3} == {"frames-00000.parquet"}
+    assert {name for time, name in rows if time > 256 / 25 - 1e-3} == {"frames-00001.parquet"}
 
 
 def test_unreadable_recordings_are_set_aside_and_the_rest_goes_on(tmp_path: Path, source: Path) -> None:

@@ -43,11 +43,23 @@ def test_measure_tells_black_from_dark() -> None:
     black = np.full((224, 224, 3), 8, np.uint8)
     dark_scene = black.copy()
     dark_scene[:40, :40] = 180
-    first, gray = measure(black, None)
-    second, _ = measure(dark_scene, gray)
+    first, seen = measure(black, None)
+    second, _ = measure(dark_scene, seen)
     assert (first.is_black, first.motion, first.sharpness) == (True, 0.0, 0.0)
     assert not second.is_black
     assert second.motion == pytest.approx(172 * 40 * 40 / 224**2, rel=0.01)
+
+
+def test_shot_change_is_the_share_of_the_picture_that_has_other_colours() -> None:
+    image = RANDOM.integers(0, 60, (224, 224, 3), np.uint8)
+    other = image.copy()
+    other[:, :112] += 128
+    one, seen = measure(image, None)
+    two, half = measure(other, seen)
+    same, _ = measure(other, half)
+    assert (one.shot_change, same.shot_change) == (0.0, 0.0)
+    assert two.shot_change == pytest.approx(0.5)
+    assert measure(np.ascontiguousarray(other[:, ::-1]), half)[0].shot_change == pytest.approx(1.0)
 
 
 def test_perceptual_hash_is_64_bits_and_changes_little_with_noise() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ml_training.data.video import VideoFacts, VideoReader
+from ml_training.data.video import VideoFacts, sample_recording
 from ml_training.utils.errors import RecordingUnreadable
 
 WRAP_SECONDS = 2**33 / 90_000
@@ -13,10 +13,9 @@ WRAP_SECONDS = 2**33 / 90_000
 
 def sample(path: Path, rate: float = 1.0) -> tuple[list[float], list[int], VideoFacts]:
     """The chosen times, the numbers (modulo 50) of the pictures chosen, and the facts."""
-    with VideoReader(path) as video:
-        frames = list(video.sample(rate))
-        brightness = [float(np.median(frame.image)) for frame in frames]
-        return [frame.pts_seconds for frame in frames], [round((b - 40) / 4) for b in brightness], video.facts()
+    frames, facts = sample_recording(path, rate)
+    brightness = [float(np.median(frame.image)) for frame in frames]
+    return [frame.pts_seconds for frame in frames], [round((b - 40) / 4) for b in brightness], facts
 
 
 def test_picks_the_first_frame_at_or_after_each_target(two_seconds: Path) -> None:

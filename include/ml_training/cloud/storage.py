@@ -7,10 +7,12 @@ An address is ``s3://bucket/key`` or a path. Writes to a path go beside the file
 itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; ``O_EXCL`` through a hard link).
 """
 
+import io
 import json
 import mimetypes
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -23,7 +25,12 @@ from typing import Any, NamedTuple
 from ml_training.config.settings import read_settings
 from ml_training.utils.errors import ObjectExists, ObjectNotFound, StorageError
 
+PART_PREFIX = ".part-"  # of files that are being written
 MISSING_CODES = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+
+
+RANGE_PIECE_BYTES = 8 << 20  # one request: large enough that its answer time does not count
+RANGE_PIECES_KEPT = 4  # what an open file holds: 32 MB
 
 
 class StoredObject(NamedTuple):
@@ -107,7 +114,7 @@ def list_objects(prefix: str) -> Iterator[StoredObject]:
     if not is_s3(prefix):
         folder = Path(prefix)
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.startswith(".part-"):
+            if path.is_file() and not path.name.startswith(PART_PREFIX):
                 yield _describe_file(path)
         return
     bucket, key = _split(prefix, key_required=False)
@@ -132,7 +139,7 @@ def delete(uri: str) -> None:
 def download(uri: str, path: Path) -> Path:
     """Copy an object to ``path``, through a partial file beside it. Raises ObjectNotFound."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{threading.get_ident()}-{path.name}")
+    part = path.with_name(f"{PART_PREFIX}{_owner()}-{threading.get_ident()}-{path.name}")
     try:
         if is_s3(uri):
             bucket, key = _split(uri)
@@ -184,6 +191,108 @@ def cached_copy(uri: str) -> Path:
     return path if path.is_file() else download(uri, path)
 
 
+def open_range(uri: str) -> "RangeFile":
+    """Open an object (or a file) for reading at any place, without a copy of it. Raises ObjectNotFound."""
+    return RangeFile(uri)
+
+
+class RangeFile(io.RawIOBase):
+    """A file of which pieces are fetched when they are read; it keeps the newest few in memory.
+
+    Every piece is of the version that was there at the opening: StorageError when the object changes meanwhile.
+    """
+
+    def __init__(self, uri: str, *, piece_bytes: int = RANGE_PIECE_BYTES) -> None:
+        super().__init__()
+        self.uri, self._piece_bytes = uri, piece_bytes
+        described = stat(uri)
+        self.size_bytes, self._version = described.size_bytes, described.version
+        self._at = 0
+        self._pieces: dict[int, bytes] = {}
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
+        self._at = max(0, origin + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._piece(self._at // self._piece_bytes) if self._at < self.size_bytes else b""
+        begin = self._at % self._piece_bytes
+        data = piece[begin : begin + len(buffer)]
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read up to ``size`` bytes, fewer only at the end of the file."""
+        wanted = self.size_bytes - self._at if size is None or size < 0 else size
+        pieces: list[bytes] = []
+        while wanted > 0 and self._at < self.size_bytes:
+            begin = self._at % self._piece_bytes
+            data = self._piece(self._at // self._piece_bytes)[begin : begin + wanted]
+            pieces.append(data)
+            self._at += len(data)
+            wanted -= len(data)
+        return b"".join(pieces)
+
+    def _piece(self, number: int) -> bytes:
+        piece = self._pieces.pop(number, None)
+        if piece is None:
+            first = number * self._piece_bytes
+            piece = self._fetch(first, min(first + self._piece_bytes, self.size_bytes) - 1)
+            if len(self._pieces) >= RANGE_PIECES_KEPT:
+                del self._pieces[next(iter(self._pieces))]
+        self._pieces[number] = piece
+        return piece
+
+    def _fetch(self, first: int, last: int) -> bytes:
+        if not is_s3(self.uri):
+            with Path(self.uri).open("rb") as file:
+                file.seek(first)
+                return file.read(last - first + 1)
+        bucket, key = _split(self.uri)
+        with _s3_errors(self.uri):
+            wanted = {"Range": f"bytes={first}-{last}", "IfMatch": f'"{self._version}"'}
+            return bytes(_client().get_object(Bucket=bucket, Key=key, **wanted)["Body"].read())
+
+
+def remove_leftovers(folder: str) -> None:
+    """Remove what processes of this machine that were killed have left half written in a folder; in a bucket nothing.
+
+    What a living process writes at the moment stays.
+    """
+    if is_s3(folder):
+        return
+    host, _, _ = _owner().rpartition("-")
+    for path in Path(folder).glob(f"{PART_PREFIX}{host}-*"):
+        process = path.name.removeprefix(f"{PART_PREFIX}{host}-").partition("-")[0]
+        if process.isdigit() and not _is_alive(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname().replace('-', '_')}-{os.getpid()}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @lru_cache(maxsize=1)
 def _client() -> Any:
     import boto3
@@ -228,7 +337,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
 
 def _write_file(path: Path, data: bytes, *, if_absent: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f"{PART_PREFIX}{_owner()}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

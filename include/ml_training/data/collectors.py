@@ -11,14 +11,15 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
-from ml_training.data.extraction import Outcome, as_result, extract_recording, refuse
+from ml_training.data.extraction import Mode, Outcome, Settings, as_result, extract_recording, refuse
 from ml_training.data.recordings import find_recordings
 from ml_training.data.scan import Selection, scan
 from ml_training.data.sweep import remember
+from ml_training.data.workers import WorkerPool, available_cores
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import UsageError
 
@@ -32,32 +33,35 @@ def extract(
     frames_per_second: float = 1.0,
     quarantine_dir: str | None = None,
     retry: bool = False,
+    mode: Mode = "exact",
+    stream: bool = False,
+    workers: int | None = None,
 ) -> dict[str, Any]:
-    """Extract the frames of every recording at ``video_source``, one address or several, below ``output_dir``.
+    """Extract frames and sound of every recording at ``video_source``, one address or several, below ``output_dir``.
 
-    Returns ``recordings`` (one outcome each) and how many were extracted, known and quarantined; for a single recording
-    its outcome's fields as well. Raises DataError when the source holds no media file.
+    ``workers`` processes (default: one a core) share a long recording. Returns ``recordings`` (one outcome each) and
+    how many were extracted, known and quarantined; for a single recording its outcome's fields as well. Raises
+    DataError when a source holds no media file.
     """
     if not 0 < frames_per_second <= MAXIMUM_FRAMES_PER_SECOND:
         raise UsageError(
             f"--fps must be above 0 and at most {MAXIMUM_FRAMES_PER_SECOND:g}, received {frames_per_second:g}"
         )
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1, received {workers}")
     quarantine_dir = quarantine_dir or _beside(output_dir, "quarantine")
     sources = [video_source] if isinstance(video_source, str) else video_source
     found = [find_recordings(source) for source in sources]
     outcomes: list[Outcome] = [
         refuse(refused, quarantine_dir=quarantine_dir) for one in found for refused in one.refused
     ]
-    for recording in (recording for one in found for recording in one.recordings):
-        outcomes.append(
-            extract_recording(
-                recording,
-                output_dir=output_dir,
-                quarantine_dir=quarantine_dir,
-                frames_per_second=frames_per_second,
-                retry=retry,
+    settings = Settings(frames_per_second=frames_per_second, mode=mode, stream=stream, retry=retry)
+    with WorkerPool(available_cores() if workers is None else workers) as pool:
+        for recording in (recording for one in found for recording in one.recordings):
+            outcome = extract_recording(
+                recording, settings, output_dir=output_dir, quarantine_dir=quarantine_dir, pool=pool
             )
-        )
+            outcomes.append(outcome)
     return _result(sorted(outcomes, key=lambda outcome: outcome.recording_id))
 
 
@@ -98,13 +102,18 @@ def _parser() -> argparse.ArgumentParser:
     keep.add_argument("--fps", type=float, default=1.0, help="frames a second of the scan (default: 1)")
     keep.add_argument("--without", nargs="+", default=[], help="files that have no frames yet: to be offered again")
     keep.set_defaults(run=_remember)
-    take = commands.add_parser("extract", help="extract frames with their true timestamps")
+    take = commands.add_parser("extract", help="extract frames with their true timestamps, and the sound")
     take.add_argument(
         "--video-source", required=True, nargs="+", help="recordings, or folders or S3 prefixes of recordings"
     )
     take.add_argument("--output-dir", required=True, help="where <recording_id>/<extraction_id>/ goes")
     take.add_argument("--fps", type=float, default=1.0, help="frames a second (default: 1)")
     take.add_argument("--quarantine-dir", help="where unreadable recordings go (default: quarantine beside the output)")
+    take.add_argument(
+        "--mode", choices=get_args(Mode), default="exact", help="candidates: all frames, or keyframes only"
+    )
+    take.add_argument("--stream", action="store_true", help="read objects of a bucket by ranges, without a local copy")
+    take.add_argument("--workers", type=int, help="processes that share a long recording (default: one a core)")
     take.add_argument("--retry", action="store_true", help="try again what is in quarantine")
     take.set_defaults(run=_extract)
     return parser
@@ -133,6 +142,9 @@ def _extract(args: argparse.Namespace) -> dict[str, Any]:
         frames_per_second=args.fps,
         quarantine_dir=args.quarantine_dir,
         retry=args.retry,
+        mode=args.mode,
+        stream=args.stream,
+        workers=args.workers,
     )
 
 

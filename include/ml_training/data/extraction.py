@@ -1,37 +1,58 @@
-"""Turns one recording into stored frames: shards of JPEG, an index, and last ``extraction.json``, the mark of the end.
+"""Turns a recording into stored frames and sound: shards, an index, and last ``extraction.json``, the mark of the end.
 
-    outcome = extract_recording(recording, output_dir="data/frames", quarantine_dir="data/quarantine")
+    settings = Settings(frames_per_second=1.0)
+    outcome = extract_recording(recording, settings, output_dir="data/frames", quarantine_dir="data/quarantine")
     outcome.status            # 'extracted', 'known' (found its result) or 'quarantined' (outcome.reason says why)
 
 An extraction is named by the hash of the source's version, the extractor's version and the parameters, and writes the
-same bytes each time: one that was killed is simply started again.
+same bytes each time. One that was killed goes on with the parts that are not stored yet.
 """
 
 import logging
 import shlex
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
 from ml_training.data import quarantine
-from ml_training.data.frames import INDEX_SCHEMA, JPEG_QUALITY, RESIZE_NAME, SHARD_SCHEMA, Image, encode_jpeg, measure
+from ml_training.data.audio.sound import SAMPLE_RATE, shard_name
+from ml_training.data.frames import JPEG_QUALITY, RESIZE_NAME
+from ml_training.data.media_file import MediaFile
+from ml_training.data.packet_plan import plan_part
+from ml_training.data.part_work import PartJob, do_part, do_whole
+from ml_training.data.parts import Layout
 from ml_training.data.recordings import Recording, Refused, read_sidecar, source_version
-from ml_training.data.video import SampledFrame, VideoFacts, VideoReader
+from ml_training.data.shards import PartRows, frames_name, index_table, parquet_bytes, read_part
+from ml_training.data.timeline import Timeline, read_timeline
+from ml_training.data.video import PlanBroken, VideoFacts, stream_facts
+from ml_training.data.workers import WorkerPool
 from ml_training.utils.errors import ObjectNotFound, RecordingUnreadable
 from ml_training.utils.hashing import short_hash
 from ml_training.utils.records import Sidecar
 
-EXTRACTOR_VERSION = 1  # changes when the same recording would give other frames
-SHARD_ROWS = 512  # about 7 MB of JPEG: one request of a bucket, 0.15 s to decode
+EXTRACTOR_VERSION = 2  # changes when the same recording would give other frames or other sound
+HOLE_SECONDS = 0.1  # a stretch without sound that is shorter is not listed
+
+Mode = Literal["exact", "keyframes"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to extract. ``stream`` and ``retry`` do not change the result, the others do.
+
+    ``mode``: every frame is a candidate, or keyframes only. ``stream``: range reads instead of a local copy of an
+    object. ``retry``: try again what is in quarantine.
+    """
+
+    frames_per_second: float = 1.0
+    mode: Mode = "exact"
+    stream: bool = False
+    retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,35 +67,40 @@ class Outcome:
     reason: str = ""
 
 
-def extraction_name(version: str, frames_per_second: float) -> str:
+def extraction_name(version: str, frames_per_second: float, mode: Mode = "exact") -> str:
     """Return the id of the extraction of a source version with these parameters."""
-    parameters = {"frames_per_second": float(frames_per_second), "resize": RESIZE_NAME, "jpeg_quality": JPEG_QUALITY}
+    parameters = {
+        "frames_per_second": float(frames_per_second),
+        "mode": mode,
+        "resize": RESIZE_NAME,
+        "jpeg_quality": JPEG_QUALITY,
+    }
     return short_hash({"source": version, "extractor": EXTRACTOR_VERSION, "parameters": parameters})
 
 
 def extract_recording(
     recording: Recording,
+    settings: Settings,
     *,
     output_dir: str,
     quarantine_dir: str,
-    frames_per_second: float = 1.0,
-    retry: bool = False,
+    pool: WorkerPool | None = None,
 ) -> Outcome:
-    """Extract the frames of one recording, unless that is done; an unreadable one goes to quarantine.
+    """Extract the frames and the sound of one recording, unless that is done; an unreadable one goes to quarantine.
 
-    ``retry`` tries again what is in quarantine already. Returns the outcome; raises only when the storage fails.
+    ``pool`` works on several parts at a time. Returns the outcome; raises only when the storage fails.
     """
     version = source_version(recording)
-    name = extraction_name(version, frames_per_second)
+    name = extraction_name(version, settings.frames_per_second, settings.mode)
     set_aside = quarantine.read(quarantine_dir, recording.recording_id)
-    if set_aside and set_aside.extraction_id == name and not retry:
+    if set_aside and set_aside.extraction_id == name and not settings.retry:
         return Outcome(recording.recording_id, "quarantined", name, reason=set_aside.reason)
     done = _finished(output_dir, recording.recording_id, name)
     if done is None:
         try:
-            facts = _extract(recording, version, name, output_dir, frames_per_second)
+            facts = _extract(recording, settings, (version, name), output_dir, pool or WorkerPool(1))
         except RecordingUnreadable as error:
-            return _set_aside(recording, name, error, output_dir, quarantine_dir, frames_per_second)
+            return _set_aside(recording, name, error, output_dir, quarantine_dir, settings)
     else:
         facts = done
     _point_to(output_dir, facts)
@@ -118,32 +144,117 @@ def _point_to(output_dir: str, facts: dict[str, Any]) -> None:
 
 
 def _extract(
-    recording: Recording, version: str, name: str, output_dir: str, frames_per_second: float
+    recording: Recording, settings: Settings, names: tuple[str, str], output_dir: str, pool: WorkerPool
 ) -> dict[str, Any]:
     started = time.monotonic()
     sidecar = read_sidecar(recording)
+    version, name = names
     target = storage.join(output_dir, recording.recording_id, name)
-    with (
-        storage.local_copy(recording.uri) as path,
-        VideoReader(path) as video,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        rows = _write_shards(video.sample(frames_per_second), Path(scratch), target)
-        facts = video.facts()
-    index = pa.Table.from_pylist(
-        [{"recording_id": recording.recording_id, "width": facts.width, "height": facts.height} | row for row in rows],
-        schema=INDEX_SCHEMA,
-    )
+    layout = Layout(settings.frames_per_second)
+    storage.remove_leftovers(target)
+    with _located(recording, settings) as location, MediaFile(location) as media:
+        parts, facts = _decode(media, target, layout, settings, pool)
+        sound = _sound_facts(media, parts, layout, facts.duration_seconds)
+    shards = {number: table for part in parts for number, table in part.shards.items()}
+    index = index_table(recording.recording_id, facts.width, facts.height, shards)
     storage.write_bytes(storage.join(target, "index.parquet"), parquet_bytes(index))
+    _remove_others(target, {frames_name(n) for n in shards} | {shard_name(n) for n in shards if sound})
     summary = _summary(recording, sidecar, facts) | {
         "extraction_id": name,
         "source_version": version,
-        "frames_per_second": float(frames_per_second),
-        "frame_count": len(rows),
+        "frames_per_second": float(settings.frames_per_second),
+        "mode": settings.mode,
+        "shard_seconds": layout.shard_seconds,
+        "frame_count": index.num_rows,
+        "sound": sound,
     }
     storage.write_json(storage.join(target, "extraction.json"), summary)
-    _log_done(recording, facts, len(rows), time.monotonic() - started)
+    _log_done(recording, facts, index.num_rows, time.monotonic() - started)
     return summary
+
+
+@contextmanager
+def _located(recording: Recording, settings: Settings) -> Iterator[str]:
+    if settings.stream:
+        yield recording.uri
+    else:
+        with storage.local_copy(recording.uri) as path:
+            yield str(path)
+
+
+def _decode(
+    media: MediaFile, target: str, layout: Layout, settings: Settings, pool: WorkerPool
+) -> tuple[list[PartRows], VideoFacts]:
+    """Make the parts of a recording: as planned, or in one pass where it is damaged or irregular."""
+    timeline = read_timeline(media)
+    if timeline is not None:
+        try:
+            return _decode_parts(media, timeline, target, layout, settings, pool)
+        except PlanBroken as broken:
+            logger.info("%s is decoded whole: %s", media.name, broken)
+    return do_whole(media, target, layout, keyframes_only=settings.mode == "keyframes")
+
+
+def _decode_parts(
+    media: MediaFile, timeline: Timeline, target: str, layout: Layout, settings: Settings, pool: WorkerPool
+) -> tuple[list[PartRows], VideoFacts]:
+    keyframes_only = settings.mode == "keyframes"
+    choice = timeline.choose(settings.frames_per_second, keyframes_only=keyframes_only)
+    facts = timeline.facts(media.frame_seconds)
+    parts = layout.parts(facts.duration_seconds)
+    there = {item.uri.rsplit("/", 1)[1] for item in storage.list_objects(target + "/")}
+    stored = {part for part in parts if all(frames_name(n) in there for n in range(part.first_shard, part.end_shard))}
+    jobs = [
+        PartJob(
+            location=media.location,
+            plan=plan_part(timeline, choice, p, layout, is_last=p is parts[-1], keyframes_only=keyframes_only),
+            target=target,
+            layout=layout,
+            duration_seconds=facts.duration_seconds,
+            has_sound=media.audio is not None,
+        )
+        for p in parts
+        if p not in stored
+    ]
+    made = dict(zip((job.plan.part for job in jobs), pool.map(do_part, jobs), strict=True))
+    rows = [made[part] if part in made else read_part(target, part) for part in parts]
+    return rows, VideoFacts(**facts._asdict(), timestamp_resets=0, decode_errors=0, **stream_facts(media))
+
+
+def _sound_facts(
+    media: MediaFile, parts: list[PartRows], layout: Layout, duration_seconds: float
+) -> dict[str, Any] | None:
+    """Return what ``extraction.json`` says of the sound; None when there is none."""
+    runs = sorted(run for part in parts for run in part.sound.runs)
+    if media.audio is None or not runs:
+        return None
+    end = round(duration_seconds * SAMPLE_RATE)
+    at, holes, heard = 0, [], 0
+    for first, last in [*runs, [end, end]]:
+        if min(first, end) - at > HOLE_SECONDS * SAMPLE_RATE:
+            holes.append({"at_seconds": at / SAMPLE_RATE, "length_seconds": (min(first, end) - at) / SAMPLE_RATE})
+        heard += max(0, min(last, end) - max(first, at))
+        at = max(at, min(last, end))
+    context = media.audio.codec_context
+    return {
+        "shards": layout.shard_count(duration_seconds),
+        "duration_seconds": heard / SAMPLE_RATE,
+        "holes": holes,
+        "decode_errors": sum(part.sound.errors for part in parts),
+        "tracks": len(media.container.streams.audio),
+        "track": media.audio.index,
+        "language": media.audio.language,
+        "codec": context.name,
+        "channels": context.channels,
+        "source_sample_rate": context.sample_rate,
+    }
+
+
+def _remove_others(target: str, names: set[str]) -> None:
+    """Remove what a plan that did not come out has left."""
+    for item in list(storage.list_objects(target + "/")):
+        if item.uri.rsplit("/", 1)[1] not in names | {"index.parquet"}:
+            storage.delete(item.uri)
 
 
 def _log_done(recording: Recording, facts: VideoFacts, frames: int, seconds: float) -> None:
@@ -174,52 +285,17 @@ def _summary(recording: Recording, sidecar: Sidecar, facts: VideoFacts) -> dict[
     }
 
 
-def _write_shards(frames: Iterable[SampledFrame], scratch: Path, target: str) -> list[dict[str, Any]]:
-    """Store the frames, one shard at a time, and return their rows of the index."""
-    rows: list[dict[str, Any]] = []
-    for number, (pictures, described) in enumerate(_shards(frames)):
-        shard = f"frames-{number:05d}.parquet"
-        table = pa.Table.from_pylist(pictures, schema=SHARD_SCHEMA)
-        path = scratch / shard
-        path.write_bytes(parquet_bytes(table, compression="none"))
-        storage.upload(path, storage.join(target, shard))
-        path.unlink()
-        rows += [row | {"frame_index": len(rows) + at, "shard": shard, "row": at} for at, row in enumerate(described)]
-    return rows
-
-
-def _shards(frames: Iterable[SampledFrame]) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    pictures: list[dict[str, Any]] = []
-    described: list[dict[str, Any]] = []
-    previous_gray: Image | None = None
-    for frame in frames:
-        appearance, previous_gray = measure(frame.image, previous_gray)
-        pictures.append({"pts_seconds": frame.pts_seconds, "jpeg": encode_jpeg(frame.image)})
-        described.append({"pts_seconds": frame.pts_seconds, **appearance._asdict()})
-        if len(pictures) == SHARD_ROWS:
-            yield pictures, described
-            pictures, described = [], []
-    if pictures:
-        yield pictures, described
-
-
-def parquet_bytes(table: pa.Table, *, compression: str = "zstd") -> bytes:
-    """Return a table as one Parquet file; the same table gives the same bytes."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression=compression, write_statistics=False, use_dictionary=False)
-    return bytes(sink.getvalue().to_pybytes())
-
-
 def _set_aside(
     recording: Recording,
     name: str,
     error: RecordingUnreadable,
     output_dir: str,
     quarantine_dir: str,
-    frames_per_second: float,
+    settings: Settings,
 ) -> Outcome:
     options = ["--video-source", recording.uri, "--output-dir", output_dir, "--quarantine-dir", quarantine_dir]
-    command = [*options, "--fps", f"{frames_per_second:g}", "--retry"]
+    mode = ["--mode", settings.mode] if settings.mode != "exact" else []
+    command = [*options, "--fps", f"{settings.frames_per_second:g}", *mode, "--retry"]
     entry = quarantine.Entry(
         recording_id=recording.recording_id,
         stage="extraction",

@@ -26,6 +26,10 @@ JPEG_QUALITY = 90
 BLACK_LUMA = 24.0  # of 255: studio black is 0 after conversion; grain and a raised black level stay below this
 BLACK_BRIGHTEST = 48.0  # of 255: 99 % of the pixels of a black frame are darker than this
 PHASH_INPUT, PHASH_SIDE = 32, 8  # the usual 64-bit perceptual hash: low 8x8 of the DCT of 32x32 pixels
+BLOCKS, COLOUR_BITS = 4, 2  # of the histograms that show a change of shot
+COLOURS = 1 << 3 * COLOUR_BITS
+_BLOCK = np.arange(FRAME_SIZE) * BLOCKS // FRAME_SIZE
+BLOCK_OFFSETS = ((_BLOCK[:, None] * BLOCKS + _BLOCK) * COLOURS).astype(np.uint16)
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -41,9 +45,12 @@ INDEX_SCHEMA = pa.schema(
         ("is_black", pa.bool_()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("sha256", pa.string()),
+        ("loudness_lufs", pa.float32()),
+        ("is_silent", pa.bool_()),
+        ("shot_change", pa.float32()),
     ]
 )
-SHARD_SCHEMA = pa.schema([("pts_seconds", pa.float64()), ("jpeg", pa.binary())])
 
 
 class Appearance(NamedTuple):
@@ -54,6 +61,14 @@ class Appearance(NamedTuple):
     motion: float  # mean absolute difference to the previous stored frame, 0..255; 0 for the first
     phash: str  # 16 hexadecimal digits
     is_black: bool
+    shot_change: float  # share of the picture whose colours are others than in the previous stored frame, 0..1
+
+
+class Seen(NamedTuple):
+    """What the next frame is compared with."""
+
+    gray: Image
+    colours: npt.NDArray[np.intp]  # histogram of each block
 
 
 def stretch_resize(image: Image) -> Image:
@@ -77,14 +92,31 @@ def decode_jpeg(data: bytes) -> Image:
     return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
 
 
-def measure(image: Image, previous_gray: Image | None) -> tuple[Appearance, Image]:
-    """Describe RGB uint8 [224, 224, 3]; returns the numbers and the gray image that the next call compares with."""
+def measure(image: Image, previous: Seen | None) -> tuple[Appearance, Seen]:
+    """Describe RGB uint8 [224, 224, 3]; returns the numbers, and what the next call compares with."""
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    seen = Seen(gray, block_colours(image))
     luma = float(gray.mean())
     black = luma < BLACK_LUMA and float(np.percentile(gray, 99)) < BLACK_BRIGHTEST
-    motion = 0.0 if previous_gray is None else float(cv2.absdiff(gray, previous_gray).mean())
+    motion = 0.0 if previous is None else float(cv2.absdiff(gray, previous.gray).mean())
+    change = 0.0 if previous is None else colour_change(seen.colours, previous.colours)
     sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var())
-    return Appearance(luma, sharpness, motion, perceptual_hash(gray), black), gray
+    return Appearance(luma, sharpness, motion, perceptual_hash(gray), black, change), seen
+
+
+def block_colours(image: Image) -> npt.NDArray[np.intp]:
+    """Count the colours (2 bits of red, green and blue each) in each of 4 x 4 blocks of RGB uint8 [224, 224, 3]."""
+    levels = image >> (8 - COLOUR_BITS)
+    codes = (levels[..., 0] << 2 * COLOUR_BITS) | (levels[..., 1] << COLOUR_BITS) | levels[..., 2]
+    return np.bincount((codes.astype(np.uint16) + BLOCK_OFFSETS).ravel(), minlength=BLOCKS**2 * COLOURS)
+
+
+def colour_change(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> float:
+    """Return 1 - the intersection of two histograms of ``block_colours``: 0 the same colours in place, 1 none is.
+
+    Histogram intersection: Swain and Ballard, Color Indexing, 1991; by blocks, so that place counts too.
+    """
+    return 1.0 - float(np.minimum(one, other).sum()) / FRAME_SIZE**2
 
 
 def perceptual_hash(gray: Image) -> str:

@@ -14,6 +14,7 @@ WRAP_TICKS = 2**33  # the MPEG-TS counter: 26.5 hours at 90 kHz
 RESET_SECONDS = 1.0  # a step back by more is a new counter; a smaller one is a frame out of order
 GAP_FRAMES = 2  # a step of more than so many frame durations is a gap
 ROUNDING_SECONDS = 1e-4  # two frames of 1/90000 s rounding are no gap
+TIME_TOLERANCE = 1e-6  # seconds; far below one tick of 1/90000 s: a float's rounding, not a frame's
 
 
 class Gap(NamedTuple):
@@ -21,6 +22,11 @@ class Gap(NamedTuple):
 
     at_seconds: float
     length_seconds: float
+
+
+def target_number(seconds: float, frames_per_second: float) -> int:
+    """Return the number k of the last target time k / frames_per_second at or before a media time."""
+    return int((seconds + TIME_TOLERANCE) * frames_per_second)
 
 
 class MediaClock:
@@ -35,7 +41,7 @@ class MediaClock:
         self.first_ticks: int | None = None
         self.gaps: list[Gap] = []
         self.resets = 0
-        self._offset_ticks = 0
+        self._offset_ticks = self._offset_before = 0
         self._last_ticks = 0
         self._last_seconds = 0.0
         self._last_duration = frame_seconds
@@ -63,15 +69,28 @@ class MediaClock:
         self._last_ticks, self._last_seconds, self._last_duration = ticks, seconds, duration
         return seconds
 
+    def seconds_of(self, timestamp: Fraction) -> float:
+        """Return the media time of another stream's timestamp (in seconds of the container), near the newest frame.
+
+        Around a wrap or a reset, streams change their counter one after the other: the nearer of both readings holds.
+        """
+        readings = (
+            float(timestamp - ((self.first_ticks or 0) - offset) * self.time_base)
+            for offset in (self._offset_ticks, self._offset_before)
+        )
+        return min(readings, key=lambda seconds: abs(seconds - self._last_seconds))
+
     def _monotonic(self, pts: int) -> int:
         ticks = pts + self._offset_ticks
         step_back = float((self._last_ticks - ticks) * self.time_base)
         if step_back <= RESET_SECONDS:
             return ticks
         if self._last_ticks - ticks > WRAP_TICKS // 2:
+            self._offset_before = self._offset_ticks
             self._offset_ticks += WRAP_TICKS
             return pts + self._offset_ticks
         self.resets += 1
+        self._offset_before = self._offset_ticks
         self._offset_ticks = self._last_ticks + round(self.frame_seconds / self.time_base) - pts
         return pts + self._offset_ticks
 

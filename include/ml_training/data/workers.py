@@ -1,0 +1,67 @@
+"""Processes that work on parts of recordings, and end when whoever started them does.
+
+    with WorkerPool(2) as pool:
+        for result in pool.map(do_part, jobs): ...
+
+With one worker everything happens in this process. The others are started when there is work for two, freshly (not
+forked: threads of libraries do not survive that), and watch their parent: one that was killed leaves nobody behind.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Self, TypeVar
+
+WATCH_SECONDS = 1.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class WorkerPool:
+    """Up to ``workers`` processes, started at their first use."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._executor is not None:
+            processes = list((self._executor._processes or {}).values())
+            self._executor.shutdown(wait=error is None, cancel_futures=True)
+            if error is not None:
+                for process in processes:
+                    process.terminate()
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield ``work`` of each item in order; raises what the first failing one raises."""
+        if self.workers <= 1 or len(items) <= 1:
+            return map(work, items)
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self.workers, mp_context=get_context("spawn"), initializer=_watch, initargs=(os.getpid(),)
+            )
+        return self._executor.map(work, items)
+
+
+def _watch(parent: int) -> None:
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
