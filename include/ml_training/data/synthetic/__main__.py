@@ -22,6 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     audit = commands.add_parser("audit", help="how far each single cue alone separates ads from programme")
     audit.add_argument("--recordings-dir", required=True, type=Path, help="a folder that `generate` has filled")
     audit.add_argument("--bound", type=float, default=0.85, help="the largest AUC that a single cue may have")
+    audit.add_argument("--deep", action="store_true", help="also all cues together, and traces of the encoder")
+    audit.add_argument(
+        "--model-f1", type=float, help="F1 of a model on held-out channels, which shortcuts must not near"
+    )
     audit.set_defaults(run=_audit)
     sheet = commands.add_parser("contact-sheet", help="a picture every few seconds, with its time and label")
     sheet.add_argument("--recording", required=True, type=Path)
@@ -68,7 +72,7 @@ def _generate(args: argparse.Namespace) -> dict[str, Any]:
 def _audit(args: argparse.Namespace) -> dict[str, Any]:
     from ml_training.data.synthetic.audit import audit
 
-    return audit(args.recordings_dir, bound=args.bound)
+    return audit(args.recordings_dir, bound=args.bound, deep=args.deep, model_f1=args.model_f1)
 
 
 def _contact_sheet(args: argparse.Namespace) -> dict[str, Any]:
