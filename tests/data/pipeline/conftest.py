@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from ml_training.cloud import storage
 from ml_training.data.audio.sound import SAMPLE_RATE, encode_flac, shard_name
-from ml_training.data.frames import encode_jpeg
+from ml_training.data.frames import encode_jpeg, perceptual_hash
 from ml_training.data.pipeline.examples import FRAMES
 from ml_training.data.pipeline.selection import read_examples
 
@@ -53,6 +53,8 @@ def write_recording(root, recording):
             sound = sound_of(recording, range(number * SHARD_ROWS, end))
             (folder / shard_name(number)).write_bytes(encode_flac(sound))
     facts = {"recording_id": recording, "extraction_id": "x1", "shard_seconds": float(SHARD_ROWS)}
+    hashes = [perceptual_hash(picture(recording, s)[:, :, 1]) for s in seconds]
+    pq.write_table(pa.table({"phash": hashes}), folder / "index.parquet")
     storage.write_json(
         str(folder / "extraction.json"), facts | {"sound": {"shards": 3} if recording != "mute" else None}
     )

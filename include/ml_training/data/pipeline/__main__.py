@@ -40,6 +40,7 @@ def _show(args: argparse.Namespace) -> dict[str, Any]:
     from ml_training.data.pipeline.batches import Options, Pipeline
     from ml_training.data.pipeline.examples import VIEWS, join_examples
     from ml_training.data.pipeline.hardness import with_hardness
+    from ml_training.data.pipeline.held_out import without_held_out
     from ml_training.data.pipeline.selection import read_examples
 
     if args.additional_data and args.split != "train":
@@ -49,7 +50,8 @@ def _show(args: argparse.Namespace) -> dict[str, Any]:
         examples = with_hardness(examples, args.predictions)
     of_dataset = len(examples)
     if args.additional_data:
-        examples = join_examples(examples, read_additional(args.additional_data))
+        more = without_held_out(read_additional(args.additional_data), args.data_dir, args.dataset)
+        examples = join_examples(examples, more)
     options = Options(
         batch_size=args.batch_size,
         ad_share=args.ad_share,
