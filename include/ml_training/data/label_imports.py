@@ -6,6 +6,7 @@
 An edit list names the ads; the rest of the recording is content, as far as its length is known.
 """
 
+import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from ml_training.data.label_formats.event_log import read_event_log
 from ml_training.data.label_formats.reading import ENDINGS, SOURCES, find_format, read_label_file
 from ml_training.data.recordings import MEDIA_ENDINGS
 from ml_training.utils.errors import LabelsInvalid, ObjectNotFound
-from ml_training.utils.records import LabelEvent, Segment
+from ml_training.utils.records import LabelEvent, Segment, Sidecar
 
 END_TOLERANCE_SECONDS = 1.0  # a label may end so far past the last frame; it is clipped
 SHORTEST_REST_SECONDS = 0.04  # one frame: between two ads there is no programme of less
@@ -198,29 +199,28 @@ def _files(labels_uri: str) -> list[str]:
     """Return the label files of a folder: what lies there for other purposes (sidecars, notes) is passed over."""
     if Path(labels_uri).suffix.lower() in ENDINGS or storage.exists(labels_uri):
         return [labels_uri]
-    found = [i.uri for i in storage.list_objects(labels_uri.rstrip("/") + "/") if i.uri.lower().endswith(ENDINGS)]
-    media = {u.uri.rsplit(".", 1)[0] for u in storage.list_objects(labels_uri.rstrip("/") + "/") if _is_media(u.uri)}
-    files = [uri for uri in found if _holds_labels(uri, media)]
+    listed = (item.uri for item in storage.list_objects(labels_uri.rstrip("/") + "/"))
+    files = [uri for uri in listed if uri.lower().endswith(ENDINGS) and _holds_labels(uri)]
     if not files:
         raise LabelsInvalid(f"there are no label files in {labels_uri}: expected {', '.join(ENDINGS)}")
     return files
 
 
-def _is_media(uri: str) -> bool:
-    return Path(uri).suffix.lower() in MEDIA_ENDINGS
-
-
-def _holds_labels(uri: str, media: Collection[str]) -> bool:
+def _holds_labels(uri: str) -> bool:
+    """Tell whether a file of a folder is for labels: sidecars of recordings and texts of other programs are not."""
     ending = Path(uri).suffix.lower()
-    if ending == ".json":
-        return uri.rsplit(".", 1)[0] not in media  # a recording's sidecar
-    if ending != ".txt":
+    if ending not in (".json", ".txt"):
         return True
+    data = storage.read_bytes(uri)
     try:
-        find_format(storage.read_bytes(uri), uri)
+        if ending == ".txt":
+            return bool(find_format(data, uri))
+        content = json.loads(data)
     except LabelsInvalid:
         return False
-    return True
+    except ValueError:
+        return True  # the reader says what is wrong
+    return not (isinstance(content, dict) and set(content) <= set(Sidecar.model_fields))
 
 
 def _recordings_there(data_dir: str, names: Collection[str]) -> set[str]:
