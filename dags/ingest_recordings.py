@@ -70,7 +70,9 @@ def ingest_recordings() -> None:
     extract_alone = MlCommandOperator.partial(task_id="extract_alone", **EXTRACTION).expand_kwargs(alone)
     frames = task(ingest.frames, outlets=[FRAMES], trigger_rule="all_done")(plan, alone)
     backfilled = task(ingest.backfilled, trigger_rule="all_done")(plan, alone)
-    validation = ValidationOperator.partial(task_id="validate_backfill", recordings=backfilled).expand(suite=["frames"])
+    validation = ValidationOperator.partial(
+        task_id="validate_backfill", recordings=backfilled, retries=0, max_active_tis_per_dag=1
+    ).expand(suite=ingest.BACKFILL_SUITES)
     remembered = task(ingest.look_plan, trigger_rule="none_failed")(recordings.output, scan, plan, alone)
     remember = MlCommandOperator(task_id="remember", module=COLLECTORS, spec=remembered, max_active_tis_per_dag=1)
     report = task(ingest.ingest_report, trigger_rule="all_done")(recordings.output, plan, alone)

@@ -16,6 +16,7 @@ from workflow.shared import FRAMES, failed_tasks, results_by_index
 AT_ONCE = 4  # extractions of one run in parallel
 BATCH_BYTES = 10**9  # a recording as large gets a task of its own; smaller ones share one
 BATCH_RECORDINGS = 50
+BACKFILL_SUITES = ["recordings", "frames", "audio"]  # what can be said of one day's recordings alone
 MOST_ALONE = MOST_TOGETHER = 500  # batches; Airflow maps over 1,024 at most
 
 Plan = list[dict[str, Any]]
@@ -145,7 +146,7 @@ def ingest_report(scanned: dict[str, Any], plan: Plan, alone: Plan, *, ti: Any) 
     """Count recordings by status; raise an alert for each one set aside or refused; fail when something broke."""
     ended = outcomes(ti, plan, alone)
     results = [outcome for _, outcome in ended if outcome]
-    _raise_alerts(scanned, results)
+    _raise_alerts(scanned, results, results_by_index(ti, "validate_backfill", len(BACKFILL_SUITES)))
     broken = failed_tasks(ti)
     lost = [recording_id(uri) for uri, outcome in ended if outcome is None]
     if not lost:  # what a batch left behind was extracted alone
@@ -158,11 +159,18 @@ def ingest_report(scanned: dict[str, Any], plan: Plan, alone: Plan, *, ti: Any) 
     return {"recordings": {status: statuses.count(status) for status in sorted(set(statuses))}, "hours": seconds / 3600}
 
 
-def _raise_alerts(scanned: dict[str, Any], results: Iterable[dict[str, Any]]) -> None:
+def _raise_alerts(
+    scanned: dict[str, Any], results: Iterable[dict[str, Any]], validations: Iterable[dict[str, Any] | None]
+) -> None:
     for result in results:
         if result["status"] == "quarantined":
             summary = f"{result['recording_id']} is in quarantine: {result['reason']}"
             alert("recording_quarantined", summary, result, severity="warning")
+    for validated in validations:
+        for name in (validated or {}).get("quarantined", []):
+            reasons = [entry["detail"] for entry in validated["failed"] if entry["recording_id"] == name]
+            summary = f"{name} is in quarantine: {'; '.join(reasons)}"
+            alert("recording_quarantined", summary, {"recording_id": name}, severity="warning")
     for refused in (scanned or {}).get("refused", []):
         alert("recording_refused", f"{refused['uri']} is left out: {refused['reason']}", refused, severity="warning")
 

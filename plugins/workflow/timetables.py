@@ -25,16 +25,18 @@ class ByTheClockAndTheDay(CronTriggerTimetable):
         """Return the next run by the clock, or the next day of a range.
 
         Airflow asks with ``restriction.catchup`` when it enumerates the past for a backfill; the scheduler never does
-        for a DAG that does not catch up.
+        for a DAG that does not catch up. To the clock a backfilled day is no run: the time just missed stays missed.
         """
         if restriction.catchup and restriction.earliest is not None:
             return self._next_day(restriction.earliest, restriction.latest, last_automated_data_interval)
-        return super().next_dagrun_info(
-            last_automated_data_interval=last_automated_data_interval, restriction=restriction
-        )
+        last = last_automated_data_interval
+        if last is not None and last.end - last.start >= ONE_DAY:
+            last = None
+        return super().next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
 
     def _next_day(self, earliest: DateTime, latest: DateTime | None, last: DataInterval | None) -> DagRunInfo | None:
+        """Return the run of a day, which bears that day in its name."""
         day = last.end if last else earliest.in_timezone(self._timezone).start_of("day")
         if latest is not None and day > latest:
             return None
-        return DagRunInfo.interval(start=day, end=day + ONE_DAY)
+        return DagRunInfo(run_after=day, data_interval=DataInterval(day, day + ONE_DAY))
