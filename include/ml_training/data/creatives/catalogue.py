@@ -74,6 +74,13 @@ def derived_events_by_recording(data_dir: str) -> dict[str, list[LabelEvent]]:
     return {name: sorted(own, key=lambda e: (e.start_seconds, e.event_id)) for name, own in sorted(events.items())}
 
 
+def table_bytes(table: pa.Table) -> bytes:
+    """Return a table as one Parquet file; the same table gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
 def derived_events(data_dir: str, recording_id: str) -> list[LabelEvent]:
     """Return what the labels of creatives say of one recording: an event for each airing of a labelled creative.
 
