@@ -123,8 +123,8 @@ def test_timestamps_start_anywhere_and_jump_as_planned(tmp_path: Path) -> None:
 def test_workers_change_nothing_and_a_restart_makes_only_what_is_missing(
     small_request: Request, tmp_path: Path
 ) -> None:
-    alone = dataclasses.replace(small_request, output_dir=tmp_path, recordings=4, workers=1)
-    assert generate(alone)["made"] == 4
+    alone = dataclasses.replace(small_request, output_dir=tmp_path, recordings=3, workers=1)
+    assert generate(alone)["made"] == 3
     for path in recordings_below(tmp_path):
         assert digest(path) == digest(small_request.output_dir / path.relative_to(tmp_path))
     first, second, *_ = recordings_below(tmp_path)
@@ -132,12 +132,15 @@ def test_workers_change_nothing_and_a_restart_makes_only_what_is_missing(
     second.unlink()
     (second.parent / f".{second.name}.part").write_bytes(b"half of it")
     result = generate(alone)
-    assert (result["made"], result["found"]) == (1, 3)
+    assert (result["made"], result["found"]) == (1, 2)
     assert first.stat().st_mtime_ns == kept
     assert digest(second) == lost
     assert not list(tmp_path.rglob(".*.part"))
     with pytest.raises(DataError, match="another seed"):
         generate(dataclasses.replace(alone, seed=8))
+    assert generate(dataclasses.replace(alone, only=("channel-03",)))["recordings"] == ["channel-03_2026-01-05_2000"]
+    with pytest.raises(UsageError, match="channel-77"):
+        generate(dataclasses.replace(alone, only=("channel-77",)))
     with pytest.raises(DataError, match="ablation"):
         generate(dataclasses.replace(alone, ablate=("logos",)))
 

@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     audit.add_argument(
         "--model-f1", type=float, help="F1 of a model on held-out channels, which shortcuts must not near"
     )
+    audit.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     audit.set_defaults(run=_audit)
     sheet = commands.add_parser("contact-sheet", help="a picture every few seconds, with its time and label")
     sheet.add_argument("--recording", required=True, type=Path)
@@ -47,6 +48,7 @@ def _add_generate(commands: Any) -> None:
     )
     add.add_argument("--media", type=Path, help="a folder of clips, pictures and sound of your own, for both classes")
     add.add_argument("--ablate", nargs="+", default=[], metavar="CUE", help=f"take a cue away: {', '.join(ABLATIONS)}")
+    add.add_argument("--only", nargs="+", default=[], metavar="CHANNEL", help="make only these channels' recordings")
     add.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     add.set_defaults(run=_generate)
 
@@ -65,6 +67,7 @@ def _generate(args: argparse.Namespace) -> dict[str, Any]:
             args.workers,
             args.media,
             tuple(args.ablate),
+            tuple(args.only),
         )
     )
 
@@ -72,7 +75,7 @@ def _generate(args: argparse.Namespace) -> dict[str, Any]:
 def _audit(args: argparse.Namespace) -> dict[str, Any]:
     from ml_training.data.synthetic.audit import audit
 
-    return audit(args.recordings_dir, bound=args.bound, deep=args.deep, model_f1=args.model_f1)
+    return audit(args.recordings_dir, bound=args.bound, deep=args.deep, model_f1=args.model_f1, workers=args.workers)
 
 
 def _contact_sheet(args: argparse.Namespace) -> dict[str, Any]:

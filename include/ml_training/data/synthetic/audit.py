@@ -7,6 +7,8 @@ The rule for generated broadcasts is that every cue only correlates with the lab
 and 1 - a; above the bound (0.85) the audit fails. The deep audit is in `deep_audit.py`.
 """
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ LOGO_SECONDS = 60  # a shorter recording may show one set all the time: its corn
 
 
 def audit(
-    recordings_dir: Path, *, bound: float = 0.85, deep: bool = False, model_f1: float | None = None
+    recordings_dir: Path, *, bound: float = 0.85, deep: bool = False, model_f1: float | None = None, workers: int = 1
 ) -> dict[str, Any]:
     """Return the AUC of each cue and the share of ads; with ``deep`` also what trees and patches reach.
 
@@ -37,7 +39,7 @@ def audit(
         raise DataError(
             f"no recording below {recordings_dir}: expected files as `generate` writes them", path=str(recordings_dir)
         )
-    tables = [recording_cues(path) for path in paths]
+    tables = _measured(paths, workers)
     ads = np.concatenate([table.is_ad for table in tables])
     if len(np.unique(ads)) < 2:
         raise DataError(f"the recordings below {recordings_dir} hold only one class", path=str(recordings_dir))
@@ -59,6 +61,13 @@ def audit(
 
         result["deep"] = deep_audit(tables, model_f1=model_f1)
     return result
+
+
+def _measured(paths: list[Path], workers: int) -> list[Cues]:
+    if workers < 2:
+        return [recording_cues(path) for path in paths]
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(recording_cues, paths))
 
 
 def _single_cues(tables: list[Cues], ads: npt.NDArray[np.bool_]) -> dict[str, float | None]:

@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
 class Request:
     """What to make: how many recordings of how many minutes from how many channels, which world, which night.
 
-    ``media`` is a folder of clips, pictures and sound of one's own; ``ablate`` names cues to take away (`ablation.py`).
+    ``media`` is a folder of clips, pictures and sound of one's own; ``ablate`` names cues to take away (`ablation.py`);
+    ``only`` these channels are made, as they would be among all.
     """
 
     output_dir: Path
@@ -52,6 +53,7 @@ class Request:
     workers: int = 2
     media: Path | None = None
     ablate: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, Any]:
         """Return what pictures, sound and labels depend on, besides the number of a recording and its night."""
@@ -73,6 +75,14 @@ class Request:
             ablate=self.ablate,
         )
 
+    def plans(self) -> dict[int, Plan]:
+        """Return the plans to make, by number. Raises UsageError when a channel of ``only`` has no recording."""
+        plans = {number: self.plan(number) for number in range(self.recordings)}
+        unknown = sorted(set(self.only) - {plan.profile.channel for plan in plans.values()})
+        if unknown:
+            raise UsageError(f"--only names {', '.join(unknown)}, which have no recording among {self.recordings}")
+        return {n: plan for n, plan in plans.items() if not self.only or plan.profile.channel in self.only}
+
     def path(self, plan: Plan) -> Path:
         """Return where a recording belongs."""
         name = f"{plan.recording_id}.{plan.profile.form.container}"
@@ -89,13 +99,14 @@ def generate(request: Request) -> dict[str, Any]:
     _check(request)
     _settle(request)
     started = time.monotonic()
-    plans = [request.plan(number) for number in range(request.recordings)]
-    missing = _missing(request, plans)
-    made_seconds = sum(plans[n].ticks for n in missing) / TICKS_PER_SECOND
+    wanted = request.plans()
+    plans = list(wanted.values())
+    missing = _missing(request, wanted)
+    made_seconds = sum(wanted[n].ticks for n in missing) / TICKS_PER_SECOND
     progress = _Progress(made_seconds)
     for number in _make_all(request, missing):
-        _add_labels(request.output_dir, plans[number])
-        progress.step(plans[number].ticks / TICKS_PER_SECOND, plans[number].recording_id)
+        _add_labels(request.output_dir, wanted[number])
+        progress.step(wanted[number].ticks / TICKS_PER_SECOND, wanted[number].recording_id)
     elapsed = time.monotonic() - started
     return {
         "output_dir": str(request.output_dir),
@@ -147,10 +158,10 @@ def recordings_below(folder: Path) -> list[Path]:
     return sorted(path for suffix in SUFFIXES for path in folder.rglob(f"*{suffix}"))
 
 
-def _missing(request: Request, plans: list[Plan]) -> list[int]:
+def _missing(request: Request, plans: dict[int, Plan]) -> list[int]:
     known = _read_labels(request.output_dir)
     missing = []
-    for number, plan in enumerate(plans):
+    for number, plan in plans.items():
         path = request.path(plan)
         there = path.exists() and path.with_suffix(".json").exists() and plan.recording_id in known
         if there and known[plan.recording_id] != plan.labels():
