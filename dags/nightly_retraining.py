@@ -1,17 +1,19 @@
 """Retrains every family of models, measures the file that would ship, and offers what passes its gates.
 
-dataset version -> training -> evaluation -> conversion -> parity and size -> benchmark on each device -> gates ->
-registered -> challenger (asset)
+dataset version -> validation -> training -> evaluation -> conversion -> parity and size -> benchmark on each device ->
+gates -> registered -> challenger (asset)
 
 Runs by the clock and is never set off by a backfill. A model that its gates refuse is a result: the run is green, the
-log of `challenger` and an alert say REFUSED and why, nothing is promoted. A family that breaks does not stop the
-others; the run is red at its end. A dry run checks parameters, configs, devices and data, and trains nothing.
+log of `challenger` and an alert say REFUSED and why, nothing is promoted. A family that breaks, or whose data leaks or
+drifted far from what its champion learned, does not stop the others; the run is red at its end. A dry run checks
+parameters, configs, devices and data, and trains nothing.
 """
 
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag, task, task_group
+from operators.data_docs import ValidationOperator
 from operators.ml_command import MlCommandOperator
 from workflow import night
 from workflow.forms import RETRAINING_FORM
@@ -26,27 +28,32 @@ INT8_FOLDER = "{{ ti.xcom_pull(task_ids='training', map_indexes=ti.map_index)['r
 
 
 @task_group(prefix_group_id=False)
-def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any, training_dir: str) -> None:
+def retrain(
+    config: str, model_name: str, epochs: Any, seed: Any, overrides: Any, accept_drift: Any, training_dir: str
+) -> None:
     """One family, from its data to the report on its int8 file."""
     shared = {"map_label": config, "map_index_template": "{{ task.map_label }}"}
     data = {"config": config, "overrides": overrides}
-    dataset_version = MlCommandOperator(
-        task_id="dataset_version",
-        module="ml_training.data.dataset",
-        spec={"command": "build", **data},
+    build = {"module": "ml_training.data.dataset", "spec": {"command": "build", **data}}
+    dataset_version = MlCommandOperator(task_id="dataset_version", **build, **ONE_HOUR, **shared)
+    dataset_id = dataset_version.output["dataset_id"]
+    list_versions = {"spec": {"command": "list", "name": model_name}, **REGISTRY}
+    previous_champion = MlCommandOperator(task_id="previous_champion", **list_versions, **shared)
+    validate_version = ValidationOperator(
+        task_id="validate_version",
+        suite="dataset",
+        scope={
+            "dataset": dataset_id,
+            "reference": "{{ champion_of(ti, 'previous_champion').dataset_id }}",
+            "accept_drift": accept_drift,
+        },
         **ONE_HOUR,
         **shared,
     )
     training = MlCommandOperator(
         task_id="training",
         module="ml_training.training.train",
-        spec={
-            **data,
-            "dataset": dataset_version.output["dataset_id"],
-            "output_dir": training_dir,
-            "epochs": epochs,
-            "seed": seed,
-        },
+        spec={**data, "dataset": dataset_id, "output_dir": training_dir, "epochs": epochs, "seed": seed},
         skip_if=DRY_RUN,
         **HOURS,
         **shared,
@@ -62,12 +69,7 @@ def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any
         **HOURS,
         **shared,
     )
-    current_champion = MlCommandOperator(
-        task_id="current_champion",
-        spec={"command": "list", "name": model_name},
-        **REGISTRY,
-        **shared,
-    )
+    current_champion = MlCommandOperator(task_id="current_champion", **list_versions, **shared)
     parity_and_size = MlCommandOperator(
         task_id="parity_and_size",
         module="ml_training.conversion.test_tflite",
@@ -81,6 +83,7 @@ def retrain(config: str, model_name: str, epochs: Any, seed: Any, overrides: Any
         **ONE_HOUR,
         **shared,
     )
+    dataset_version >> previous_champion >> validate_version >> training
     training >> evaluation >> conversion >> current_champion >> parity_and_size
 
 

@@ -1,15 +1,16 @@
-"""Checks new frames and their labels with Great Expectations before anything is trained on them.
+"""Checks new recordings, frames, sound and labels with Great Expectations before anything is trained on them.
 
-frames (asset) -> validate_frames -> validate_labels -> validated_frames (asset)
+frames (asset) -> recordings -> frames -> audio -> labels (validate_...) -> validated_frames (asset)
 
 A recording that breaks a rule of its own is set aside with an alert, and the others go on. A suite that says that
-training must wait fails its task and the run; its log names each recording and expectation. The data docs are published
-in the bucket under `validation/data_docs`; both tasks carry the link.
+training must wait fails its task and the run; its log names each recording and expectation, and the other suites are
+checked all the same. The data docs are published in the bucket under `validation/data_docs`; each of these tasks
+carries the link.
 """
 
 from datetime import timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, chain, dag, task
 from operators.data_docs import ValidationOperator
 from workflow import validation
 from workflow.shared import DAG_DEFAULTS, FRAMES, TASK_DEFAULTS, VALIDATED_FRAMES
@@ -38,19 +39,20 @@ PARAMS = {
 )
 def validate_dataset() -> None:
     recordings = task(validation.recordings_to_validate)()
-    validate_frames = ValidationOperator(
-        task_id="validate_frames", suite="frames", recordings=recordings, execution_timeout=HALF_AN_HOUR
-    )
-    validate_labels = ValidationOperator(
-        task_id="validate_labels",
-        suite="labels",
-        recordings=recordings,
-        execution_timeout=HALF_AN_HOUR,
-        trigger_rule="all_done",  # what is wrong with the labels is told also when the frames are wrong
-    )
-    validated = task(validation.validated_frames, outlets=[VALIDATED_FRAMES])(recordings, validate_frames.output)
-    validate_frames >> validate_labels
-    [validate_frames, validate_labels] >> validated
+    suites = [
+        ValidationOperator(
+            task_id=f"validate_{suite}",
+            suite=suite,
+            recordings=recordings,
+            execution_timeout=HALF_AN_HOUR,
+            trigger_rule=validation.trigger_rule(suite),
+        )
+        for suite in validation.SUITES
+    ]
+    aside = task(validation.set_aside, trigger_rule="all_done")()
+    validated = task(validation.validated_frames, outlets=[VALIDATED_FRAMES])(recordings, aside)
+    chain(*suites, aside)
+    suites >> validated
 
 
 validate_dataset()

@@ -1,9 +1,10 @@
 """A validation as a task, with a link to its data docs.
 
 ValidationOperator(task_id="validate_frames", suite="frames", recordings=[...])
+ValidationOperator(task_id="validate_version", suite="dataset", scope={"dataset": "4be1…", "reference": "99ab…"})
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Variable
@@ -22,10 +23,20 @@ class DataDocsLink(BaseOperatorLink):
 
 
 class ValidationOperator(MlCommandOperator):
-    """Run one suite of Great Expectations over these recordings (none: all). Not retried: it would fail again."""
+    """Run one suite of Great Expectations over these recordings (none: all), or what ``scope`` names.
+
+    Not retried: it would fail again.
+    """
 
     operator_extra_links = (DataDocsLink(),)
 
-    def __init__(self, *, suite: str, recordings: Sequence[str] | Any, **kwargs: Any) -> None:
-        spec = {"command": "run", "suite": suite, "recordings": recordings}
+    def __init__(
+        self,
+        *,
+        suite: str,
+        recordings: Sequence[str] | Any = None,
+        scope: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        spec = {"command": "run", "suite": suite, "recordings": recordings, **(scope or {})}
         super().__init__(module="ml_training.data.validation", spec=spec, **{**kwargs, "retries": 0})

@@ -28,5 +28,11 @@ RETRAINING_FORM = {
     "overrides": Param(
         {}, type="object", title="Overrides", description='Values over the configs: {"training.upper.epochs": 2}.'
     ),
+    "accept_drift": Param(
+        False,
+        type="boolean",
+        title="Accept drift",
+        description="Train although the data drifted far from what the champion learned: it is meant.",
+    ),
     "dry_run": Param(False, type="boolean", title="Dry run", description="Check everything, train nothing."),
 }

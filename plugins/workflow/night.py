@@ -31,6 +31,7 @@ def plan(params: dict[str, Any]) -> Plan:
             "epochs": params["epochs"],
             "seed": params["seed"],
             "overrides": params["overrides"] or None,
+            "accept_drift": params["accept_drift"],
             "training_dir": f"{data_root()}/training",
         }
         for config in params["models"]
@@ -41,11 +42,15 @@ def plan(params: dict[str, Any]) -> Plan:
     return families
 
 
-def champion_of(ti: Any) -> dict[str, str]:
-    """Return name, version and model_uri of this family's champion, from its list of versions; empty without one."""
-    listed = ti.xcom_pull(task_ids="current_champion", map_indexes=ti.map_index) or {"models": []}
+def champion_of(ti: Any, listed_by: str = "current_champion") -> dict[str, str]:
+    """Return what is known of this family's champion, as a task listed its versions; empty texts without one.
+
+    Its ``dataset_id`` names what it learned from.
+    """
+    listed = ti.xcom_pull(task_ids=listed_by, map_indexes=ti.map_index) or {"models": []}
     champion = next((model for model in listed["models"] if "champion" in model["aliases"]), {})
-    return {key: champion.get(key, "") for key in ("name", "version", "model_uri")}
+    known = {key: champion.get(key, "") for key in ("name", "version", "model_uri")}
+    return known | {"dataset_id": champion.get("tags", {}).get("dataset_id", "")}
 
 
 def benchmark_plan(families: Plan, params: dict[str, Any], *, ti: Any) -> Plan:

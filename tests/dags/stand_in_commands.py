@@ -3,7 +3,7 @@
 Used as the Python of both environments: ``python -m MODULE --json --spec-from-env``. What it answers has the fields
 that the real commands print; the end-to-end test runs those. The variable STAND_IN_FAILS names a module, or
 ``module:word`` for specs that hold the word, that exits with 1; STAND_IN_REFUSES a word of the specs that gates refuse;
-STAND_IN_MODELS is what the registry lists.
+STAND_IN_MODELS is what the registry lists; STAND_IN_QUARANTINES says which suite sets which recording aside.
 Each call is appended to the file that STAND_IN_CALLS names.
 """
 
@@ -25,6 +25,7 @@ def answer() -> dict[str, Any]:
     refused = os.environ.get("STAND_IN_REFUSES", "nothing") in json.dumps(SPEC)
     return {
         "data.dataset build": {"dataset_id": f"data-of-{SPEC.get('config')}", "dataset_uri": "x"},
+        "data.validation run": {"success": True, "warnings": [], "checked": 1, **quarantined()},
         "training.train": {"run_id": "r", "run_uri": run, "model_uri": f"{run}/float/model.keras", "reused": False},
         "training.evaluate": {"evaluation_uri": f"{folder}/evaluation.json", "f1": {"value": 0.9}},
         "conversion.to_tflite": {"model_uri": f"{SPEC.get('output')}/model.tflite", "size_bytes": 4_280_000},
@@ -44,6 +45,13 @@ def answer() -> dict[str, Any]:
             "aliases": ["candidate"] if refused else ["candidate", "challenger"],
         },
     }[name]
+
+
+def quarantined() -> dict[str, Any]:
+    """Return what this suite sets aside."""
+    name = json.loads(os.environ.get("STAND_IN_QUARANTINES", "{}")).get(SPEC.get("suite"))
+    failed = [{"recording_id": name, "detail": f"{SPEC.get('suite')} says so"}] if name else []
+    return {"quarantined": [name] if name else [], "failed": failed}
 
 
 def main() -> int:

@@ -41,7 +41,8 @@ def test_an_accepted_model_goes_from_data_to_challenger(run_dag: Any, calls: Any
     run = run_dag("nightly_retraining", devices=["pi_a", "pi_b"], epochs=2, overrides={"data.genres": ["news"]})
     assert run.state == "success"
     assert [call["module"] for call in calls()] == [
-        "data.dataset", "training.train", "training.evaluate", "conversion.to_tflite", "registry.client",
+        "data.dataset", "registry.client", "data.validation", "training.train", "training.evaluate",
+        "conversion.to_tflite", "registry.client",
         "conversion.test_tflite", "edge.benchmark", "edge.benchmark", "registry.gates", "registry.client",
     ]  # fmt: skip
     by_module = {call["module"]: call for call in calls()}
@@ -49,6 +50,10 @@ def test_an_accepted_model_goes_from_data_to_challenger(run_dag: Any, calls: Any
     assert by_module["training.train"] == {
         "module": "training.train", "config": "base_model", "overrides": {"data.genres": ["news"]}, "seed": 1,
         "dataset": "data-of-base_model", "output_dir": f"{tmp_path}/bucket/training", "epochs": 2,
+    }  # fmt: skip
+    assert by_module["data.validation"] == {
+        "module": "data.validation", "command": "run", "suite": "dataset", "recordings": None,
+        "dataset": "data-of-base_model", "reference": "", "accept_drift": False,
     }  # fmt: skip
     assert by_module["conversion.to_tflite"]["output"] == f"{run_uri}/int8"
     assert "champion" not in {k for k, v in by_module["conversion.test_tflite"].items() if v}
@@ -65,10 +70,15 @@ def test_a_champion_is_what_the_file_is_compared_with(
 ) -> None:
     versions = [
         {"name": "base-general", "version": "2", "model_uri": "s3://b/2", "aliases": ["candidate"]},
-        {"name": "base-general", "version": "1", "model_uri": "s3://b/1", "aliases": ["champion"]},
-    ]
+        {
+            "name": "base-general", "version": "1", "model_uri": "s3://b/1", "aliases": ["champion"],
+            "tags": {"dataset_id": "what-it-learned"},
+        },
+    ]  # fmt: skip
     monkeypatch.setenv("STAND_IN_MODELS", json.dumps(versions))
-    run_dag("nightly_retraining")
+    run_dag("nightly_retraining", accept_drift=True)
+    validation = next(call for call in calls() if call["module"] == "data.validation")
+    assert (validation["reference"], validation["accept_drift"]) == ("what-it-learned", True)
     call = next(call for call in calls() if call["module"] == "conversion.test_tflite")
     assert (call["champion"], call["champion_version"]) == ("s3://b/1", "1")
 
@@ -101,6 +111,21 @@ def test_a_family_that_breaks_does_not_stop_the_other(
     assert "training.train fails as asked" in alerts()[0]["summary"]
 
 
+def test_data_that_must_not_be_learned_from_stops_its_family_alone(
+    run_dag: Any, calls: Any, alerts: Any, second_family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAILS", "data.validation:data-of-base_model")
+    run = run_dag("nightly_retraining", models=["base_model", second_family], devices=["pi_a"])
+    assert run.state == "failed"
+    assert run.state_of("validate_version") == ["failed", "success"]
+    assert run.state_of("training") == ["upstream_failed", "success"]
+    assert [call["config"] for call in calls() if call["module"] == "training.train"] == [second_family]
+    assert str(run.result_of("validate_version", 0, key="_link_DataDocsLink")).endswith(
+        "/validation/data_docs/index.html"
+    )
+    assert alerts()[0]["facts"]["task_id"] == "validate_version"
+
+
 def test_a_device_that_fails_is_not_measured(
     run_dag: Any, calls: Any, alerts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +139,7 @@ def test_a_device_that_fails_is_not_measured(
 def test_a_dry_run_checks_the_data_and_trains_nothing(run_dag: Any, calls: Any) -> None:
     run = run_dag("nightly_retraining", dry_run=True, devices=["pi_a"])
     assert run.state == "success"
-    assert [call["module"] for call in calls()] == ["data.dataset"]
+    assert [call["module"] for call in calls()] == ["data.dataset", "registry.client", "data.validation"]
     assert run.state_of("training") == ["skipped"]
     assert run.result_of("night_report") == {"base-general": {"result": "planned"}}
 
@@ -141,7 +166,7 @@ def test_the_plan_says_what_is_wrong(
     from workflow.night import plan
 
     monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_BUCKET", "adbreak")
-    form = {"models": ["base_model"], "epochs": None, "seed": 1, "devices": [], "overrides": {}}
+    form = {"models": ["base_model"], "epochs": None, "seed": 1, "devices": [], "overrides": {}, "accept_drift": False}
     with pytest.raises(AirflowFailException, match=message):
         plan({**form, **params})
 

@@ -77,8 +77,8 @@ def test_every_task_is_owned_and_bounded_and_raises_an_alert(parse: Any, name: s
 def test_the_night_reads_as_it_is_told(parse: Any) -> None:
     dag = parse("nightly_retraining")
     told = [
-        "plan", "dataset_version", "training", "evaluation", "conversion", "parity_and_size", "benchmark_on_device",
-        "gates", "registered", "challenger",
+        "plan", "dataset_version", "validate_version", "training", "evaluation", "conversion", "parity_and_size",
+        "benchmark_on_device", "gates", "registered", "challenger",
     ]  # fmt: skip
     for earlier, later in pairwise(told):
         assert later in {task.task_id for task in dag.get_task(earlier).get_flat_relatives()}, (earlier, later)
