@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         args.data_dir,
         recordings=args.recordings,
         dataset_id=args.dataset,
-        reference=args.reference,
+        reference=args.reference or None,
         accept_drift=args.accept_drift,
         devices=args.devices,
         from_date=args.from_date,

@@ -20,7 +20,7 @@ RESULTS_FOLDER = Path("uncommitted", "validations")
 DOCS_FOLDER = Path("uncommitted", "data_docs", "local_site")
 SITE = "local_site"
 EXAMPLES = 5
-SUBJECTS = ("recording_id", "creative", "split", "feature", "file", "device", "channel")  # what a row is about
+SUBJECTS = ("recording_id", "creative", "split", "feature", "check", "file", "device", "channel")  # what a row is about
 EXPLANATIONS = ("mistake", "wrong_fact", "copy_of")  # columns that say more
 
 

@@ -1,6 +1,6 @@
 """A manifest of millions of rows as whole numbers, and what the indexes say of its frames, recording by recording.
 
-    view = ManifestView(read_manifest("s3://adbreak", "4be1…"))
+    view = ManifestView(read_coded("s3://adbreak", "4be1…"))
     view.recordings, view.recording          # names; the number of its name for every row
     read_frames("s3://adbreak", view, 0)     # luma, loudness, ... of the first recording's rows
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
 from ml_training.data.frames import INDEX_SCHEMA
-from ml_training.data.manifest import AD, CONTENT
+from ml_training.data.manifest import AD, CONTENT, MANIFEST_SCHEMA, TEXT_COLUMNS, manifest_path
 from ml_training.data.masking import PLAIN_SHARPNESS
 from ml_training.utils.errors import StorageError
 
@@ -28,6 +28,18 @@ SIZE_BASE = 2**20
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+
+def read_coded(data_dir: str, dataset_id: str) -> pa.Table:
+    """Return a manifest with its texts as dictionaries; a column that is missing has nothing in it.
+
+    Raises DatasetUnusable when there is no such version.
+    """
+    table = pq.read_table(manifest_path(data_dir, dataset_id), read_dictionary=TEXT_COLUMNS)
+    for field in MANIFEST_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table
 
 
 class ManifestView:

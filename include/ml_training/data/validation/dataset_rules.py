@@ -18,6 +18,7 @@ def rules() -> Rules:
     leak = {"max_value": 1}
     return {
         "version": _version(),
+        "proof": [zero("problems", "verified", "stop", "what `dataset verify` checks holds")],
         "recordings": _recordings(),
         "creatives": [
             between("splits", "creative_in_one_split", "stop", "no creative is scored in two splits", **leak)

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_training.cloud import storage
-from ml_training.data.manifest import read_manifest
-from ml_training.data.validation.dataset_frames import FrameColumns, ManifestView, read_frames, size_name
+from ml_training.data.validation.dataset_frames import FrameColumns, ManifestView, read_coded, read_frames, size_name
 from ml_training.data.validation.scope import in_parallel
 from ml_training.data.validation.stability import by_chance, decile_groups, grouped, stability_index
 from ml_training.utils.errors import DataError, StorageError
@@ -72,7 +71,7 @@ def read_profile(data_dir: str, dataset_id: str) -> Profile:
     try:
         return Profile.model_validate(storage.read_json(uri))
     except StorageError:
-        view = ManifestView(read_manifest(data_dir, dataset_id))
+        view = ManifestView(read_coded(data_dir, dataset_id))
     frames = in_parallel(range(len(view.recordings)), lambda at: read_frames(data_dir, view, at))
     if missing := [name for name, one in zip(view.recordings, frames, strict=True) if one.unknown]:
         raise DataError(f"the frames that dataset {dataset_id} lists are not there, of {', '.join(missing[:5])}")

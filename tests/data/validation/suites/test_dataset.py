@@ -157,6 +157,7 @@ BROKEN: dict[tuple[str, str], Callable[[], pd.DataFrame]] = {
     ("version", "has_rows"): lambda: version(rows=0),
     ("version", "pictures_there"): lambda: version(missing_shards=1),
     ("version", "drift_measured"): lambda: version(reference_missing=1),
+    ("proof", "verified"): lambda: pd.DataFrame([{"check": "leaks", "problems": 1, "mistake": "soap-7"}]),
     ("recordings", "recording_once"): lambda: pd.concat([recordings(), recordings()], ignore_index=True),
     ("recordings", "recording_in_one_split"): lambda: recordings(put("split", "test")),
     ("recordings", "channel_in_one_split"): lambda: recordings(rename("channel", "three", "one")),
@@ -187,6 +188,7 @@ BROKEN: dict[tuple[str, str], Callable[[], pd.DataFrame]] = {
 def good(table: str) -> pd.DataFrame:
     tables: dict[str, Callable[[], pd.DataFrame]] = {
         "version": version,
+        "proof": lambda: pd.DataFrame([{"check": "leaks", "problems": 0, "mistake": None}]),
         "recordings": recordings,
         "creatives": creatives,
         "airings": lambda: airings(("soap", "a"), ("soap", "a2"), ("car", "b")),

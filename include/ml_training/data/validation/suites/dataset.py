@@ -1,7 +1,7 @@
 """The suite ``dataset``: a dataset version is whole, its splits do not leak, and it is like what the champion learned.
 
 found = tables(Scope("s3://adbreak", dataset_id="4be1…", reference="99ab…"))
-found["version"], found["recordings"], found["creatives"], found["channels"], found["splits"], found["features"]
+found["version"], found["proof"], found["recordings"], found["splits"], found["features"] ...
 
 The rows of the manifest are counted here, by recording, channel, creative and split; the rules look at the counts. So
 ten million rows cost no more than their recordings.
@@ -16,19 +16,23 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
+from ml_training.config.schema import DataSection
 from ml_training.data.creatives.catalogue import read_airings
-from ml_training.data.manifest import AD, CONTENT, MANIFEST_SCHEMA, NOT_SCORED, read_manifest
+from ml_training.data.dataset_verification import CHECKS, verify
+from ml_training.data.manifest import AD, CONTENT, MANIFEST_SCHEMA, NOT_SCORED
 from ml_training.data.recordings import UNKNOWN_CHANNEL
-from ml_training.data.splits import SPLITS, read_split
-from ml_training.data.validation.dataset_frames import FrameColumns, ManifestView, read_frames
+from ml_training.data.splits import SPLITS, SplitRecord, read_split, split_for
+from ml_training.data.validation.dataset_frames import FrameColumns, ManifestView, read_coded, read_frames
 from ml_training.data.validation.dataset_rules import CHANNELS_COMPARED, rules
 from ml_training.data.validation.profiles import Profile, drift_rows, make_profile, read_profile, store_profile
 from ml_training.data.validation.scope import Scope, Tables, in_parallel, spread
-from ml_training.utils.errors import DataError
+from ml_training.utils.errors import DataError, DatasetUnusable
 
 __all__ = ["rules", "tables"]
 
 SHARDS_SAMPLED = 64
+PICTURES_SAMPLED = 100
+MISTAKES_SHOWN = 3
 FEATURE_COLUMNS = ["feature", "psi", "by_chance", "excess", "shift"]
 
 Recorded = Mapping[str, tuple[str, str]]  # recording: its recorded split and unit
@@ -38,11 +42,11 @@ def tables(scope: Scope) -> Tables:
     """Return the tables of a dataset version. Raises DatasetUnusable when there is no such version."""
     root = scope.data_dir
     dataset_id = scope.dataset_id or newest_dataset(root)
-    view = ManifestView(read_manifest(root, dataset_id))
+    view = ManifestView(read_coded(root, dataset_id))
     card = storage.read_json(storage.join(root, "datasets", dataset_id, "card.json"))
+    data = DataSection.model_validate(card["config"])
     frames = in_parallel(range(len(view.recordings)), lambda at: read_frames(root, view, at))
     records = in_parallel(view.recordings, lambda name: read_split(root, name))
-    recorded = {n: (r.split, r.unit) for n, r in zip(view.recordings, records, strict=True) if r is not None}
     features, reference_missing = _drift(scope, dataset_id, view, frames)
     version = {
         "dataset_id": dataset_id,
@@ -54,13 +58,38 @@ def tables(scope: Scope) -> Tables:
     }
     return {
         "version": pd.DataFrame([version]),
-        "recordings": summarise_recordings(view, frames, recorded),
+        "proof": proof(root, dataset_id),
+        "recordings": summarise_recordings(view, frames, _recorded(view, records, data)),
         "creatives": summarise_creatives(view),
         "airings": summarise_airings(view, frames, read_airings(root).to_pandas()),
         "channels": summarise_channels(view),
-        "splits": summarise_splits(view, frames, card["config"]["split_shares"]),
+        "splits": summarise_splits(view, frames, data.split_shares),
         "features": features,
     }
+
+
+def _recorded(view: ManifestView, records: list[SplitRecord | None], data: DataSection) -> Recorded:
+    """Return the split in which each recording stands for this config, and whether its whole channel does."""
+    return {
+        name: (split_for(record, data) or "none", record.unit if data.hold_out_channels else "recording")
+        for name, record in zip(view.recordings, records, strict=True)
+        if record is not None
+    }
+
+
+def proof(data_dir: str, dataset_id: str) -> pd.DataFrame:
+    """Return for each check of ``dataset verify`` how much it found wrong, and what."""
+    problems: dict[str, list[str]] = {}
+    try:
+        verify(data_dir, dataset_id, pictures=PICTURES_SAMPLED)
+    except DatasetUnusable as error:
+        problems = error.facts.get("problems") or {"listing": [error.message]}
+    rows = [
+        {"check": check, "problems": len(told), "mistake": "; ".join(told[:MISTAKES_SHOWN]) or None}
+        for check in dict.fromkeys((*CHECKS, *problems))
+        for told in [problems.get(check, [])]
+    ]
+    return pd.DataFrame(rows)
 
 
 def newest_dataset(data_dir: str) -> str:
@@ -215,7 +244,7 @@ def summarise_channels(view: ManifestView) -> pd.DataFrame:
     )
 
 
-def summarise_splits(view: ManifestView, frames: list[FrameColumns], shares: dict[str, float]) -> pd.DataFrame:
+def summarise_splits(view: ManifestView, frames: list[FrameColumns], shares: Mapping[Any, float]) -> pd.DataFrame:
     """Return a row for each split: frames by class, and the shares that the rules look at."""
     return pd.DataFrame([_summarise_split(view, frames, split, shares[split]) for split in SPLITS])
 
