@@ -63,13 +63,18 @@ def _columns(header: list[str], source: str) -> list[str]:
     names = [COLUMNS.get(name, "") for name in header]
     missing = {"start", "label"} - set(names) | (set() if {"end", "duration"} & set(names) else {"end"})
     if missing or unknown:
-        told = [f"unknown column {name!r}{nearest(name, [n for n in COLUMNS if COLUMNS[n]])}" for name in unknown]
+        told = [f"unknown column {name!r}{_near(name)}" for name in unknown]
         told += [f"there is no column {name}" for name in sorted(missing)]
         raise LabelsInvalid(
             f"{source} must begin with a header such as recording,start,end,label,creative: {'; '.join(told)}",
             source=source,
         )
     return names
+
+
+def _near(name: str) -> str:
+    advice = nearest(name, [known for known, meaning in COLUMNS.items() if meaning])
+    return advice if "did you mean" in advice else ""
 
 
 def _segment(
