@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 20
 def git_commit(folder: Path | None = None) -> str | None:
     """Return the commit of the checkout that ``folder`` (default: this package) lies in; None where there is none."""
     git = shutil.which("git")
-    place = folder or Path(__file__).resolve().parent
+    place = folder or Path(__file__).resolve().parents[1]
     if git is None:
         return None
     commit = _ask(git, place, "rev-parse", "HEAD")
