@@ -1,6 +1,6 @@
 """Turns new recordings in the bucket into frames with true timestamps, partitioned by channel and date.
 
-recordings -> extract_frames, a batch of recordings a task -> frames (asset)
+recordings -> extract_frames, a batch of recordings a task -> frames (asset) -> creatives
 
 Every hour it sweeps: what is new or changed since the last sweep, whatever its date. A backfill gets one run a day of
 its range and takes exactly that day's recordings, checks their frames in the same run, announces nothing and so sets
@@ -43,6 +43,12 @@ PARAMS = {
     "frames_per_second": Param(
         1.0, type="number", exclusiveMinimum=0, maximum=60, title="Frames per second", description="How many are kept."
     ),
+    "update_creatives": Param(
+        True,
+        type="boolean",
+        title="Update the catalogue of creatives",
+        description="No: leave it to the next run, as all but the last part of a long backfill may.",
+    ),
 }
 EXTRACTION = {
     "module": COLLECTORS,
@@ -73,6 +79,15 @@ def ingest_recordings() -> None:
     validation = ValidationOperator.partial(
         task_id="validate_backfill", recordings=backfilled, retries=0, max_active_tis_per_dag=1
     ).expand(suite=ingest.BACKFILL_SUITES)
+    creatives = MlCommandOperator(
+        task_id="creatives",
+        module="ml_training.data.creatives",
+        spec={"command": "update"},
+        skip_if="{{ not params.update_creatives }}",
+        trigger_rule="none_failed_min_one_success",
+        max_active_tis_per_dag=1,
+        execution_timeout=timedelta(hours=2),
+    )
     remembered = task(ingest.look_plan, trigger_rule="none_failed")(recordings.output, scan, plan, alone)
     remember = MlCommandOperator(task_id="remember", module=COLLECTORS, spec=remembered, max_active_tis_per_dag=1)
     report = task(ingest.ingest_report, trigger_rule="all_done")(recordings.output, plan, alone)
@@ -80,7 +95,8 @@ def ingest_recordings() -> None:
     extract_alone >> [frames, backfilled]
     backfilled >> validation
     frames >> remembered
-    [remember, validation] >> report
+    [frames, validation] >> creatives
+    [remember, creatives] >> report
 
 
 ingest_recordings()

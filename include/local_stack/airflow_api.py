@@ -68,8 +68,19 @@ class AirflowApi:
         return str(self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"])
 
     def backfill(self, dag_id: str, from_date: str, to_date: str, **options: Any) -> dict[str, Any]:
-        """Start a backfill; ``options`` as in the REST API: run_backwards, max_active_runs, dag_run_conf, ..."""
-        return dict(self.call("POST", "backfills", _backfill(dag_id, from_date, to_date, options)))
+        """Start a backfill; ``options`` as in the REST API: run_backwards, max_active_runs, dag_run_conf, ...
+
+        SQLite refuses (503) while the scheduler writes, and then nothing has been made: asked again.
+        """
+        body = _backfill(dag_id, from_date, to_date, options)
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return dict(self.call("POST", "backfills", body))
+            except ApiError as error:
+                if error.status != 503:
+                    raise
+                time.sleep(attempt)
+        return dict(self.call("POST", "backfills", body))
 
     def backfill_dry_run(self, dag_id: str, from_date: str, to_date: str, **options: Any) -> list[str]:
         """Return the dates for which such a backfill would make a run."""

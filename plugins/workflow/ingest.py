@@ -49,10 +49,11 @@ def scan_plan(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
 
 def extraction_plan(scanned: dict[str, Any], scan: dict[str, Any]) -> Plan:
     """Return the extractions, one entry a batch of recordings, as arguments of its operator."""
-    return [extraction(batch, scan) for batch in batches(scanned["recordings"])]
+    made = batches(scanned["recordings"])
+    return [extraction(batch, scan, workers=workers_of(batch, len(made))) for batch in made]
 
 
-def extraction(batch: list[Recording], scan: dict[str, Any]) -> dict[str, Any]:
+def extraction(batch: list[Recording], scan: dict[str, Any], *, workers: int | None) -> dict[str, Any]:
     """Return the extraction of one batch as arguments of its operator."""
     spec = {
         "command": "extract",
@@ -60,8 +61,15 @@ def extraction(batch: list[Recording], scan: dict[str, Any]) -> dict[str, Any]:
         "output_dir": f"{scan['data_dir']}/frames",
         "quarantine_dir": f"{scan['data_dir']}/quarantine",
         "fps": scan["fps"],
+        "workers": workers,
     }
     return {"spec": spec, "map_label": label_of(batch)}
+
+
+def workers_of(batch: list[Recording], tasks: int) -> int | None:
+    """Return the processes of one task: one where the tasks fill the cores, else one a core (None)."""
+    long = batch[0]["bytes"] >= BATCH_BYTES
+    return 1 if tasks >= AT_ONCE and not long else None
 
 
 def batches(recordings: Iterable[Recording]) -> list[list[Recording]]:

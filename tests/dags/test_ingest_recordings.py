@@ -72,7 +72,7 @@ def run_as(run_dag: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             return dag_run
 
         monkeypatch.setattr(dagrun, "get_or_create_dagrun", made)
-        return run_dag("ingest_recordings", **conf)
+        return run_dag("ingest_recordings", **{"update_creatives": False, **conf})
 
     return run
 
@@ -197,6 +197,18 @@ def test_however_many_there_are_airflow_can_map_over_the_batches() -> None:
     assert len(batches(recordings(*[10**6] * 40_000))) == 500
 
 
+def test_tasks_that_fill_the_cores_take_one_each() -> None:
+    from workflow.ingest import extraction_plan
+
+    def workers(*sizes: int) -> list[int | None]:
+        scan = {"data_dir": "s3://b", "fps": 1.0}
+        return [entry["spec"]["workers"] for entry in extraction_plan({"recordings": recordings(*sizes)}, scan)]
+
+    assert workers(50, 50) == [None, None]
+    assert workers(*[50] * 8) == [1] * 4
+    assert workers(3 * 10**9, *[50] * 8) == [None, 1, 1, 1, 1]
+
+
 def test_batches_go_by_channel_and_date_and_say_so() -> None:
     from workflow.ingest import batches, extraction, label_of
 
@@ -211,7 +223,7 @@ def test_batches_go_by_channel_and_date_and_say_so() -> None:
         "two 2026-01-05: 2 recordings", "two 2026-01-06: 2 recordings",
     ]  # fmt: skip
     assert label_of(made[0] + made[3]) == "one 2026-01-05 to two 2026-01-06: 4 recordings"
-    spec = extraction(made[0], {"data_dir": "s3://b", "fps": 1.0})["spec"]
+    spec = extraction(made[0], {"data_dir": "s3://b", "fps": 1.0}, workers=1)["spec"]
     assert spec["video_source"] == ["s3://b/one-2026-01-05-0.ts", "s3://b/one-2026-01-05-1.ts"]
     assert json.dumps(spec)
 
