@@ -105,3 +105,7 @@ def test_set_up_says_which_python_it_wants(tmp_path):
     )
     assert result.returncode == 1
     assert "neither Python 3.11 nor 3.12 was found in PATH (python3 is Python 3.9.6)" in result.stderr
+
+
+def test_the_command_line_of_airflow_needs_a_stack_that_ran(place):
+    refused(stack(place, "airflow", "version"), "no stack has run in")
