@@ -77,7 +77,9 @@ def manifest_of(recording, rows):
             "pts_seconds": seconds + 0.01,
             "label": np.where(foreign & (split != "test"), np.int8(-1), labels),
             "label_name": names,
-            "creative": [f"{recording}-ad" if name == "ad" else "" for name in names],
+            "creative": [
+                f"{recording}-ad" if name == "ad" and s != 22 else "" for name, s in zip(names, seconds, strict=True)
+            ],
             "seen_creative": foreign & (split == "test"),
             "shard_uri": [shard for _, shard, _ in rows],
             "row": np.array([row for _, _, row in rows], np.int32),

@@ -64,6 +64,17 @@ def test_a_column_that_says_what_is_masked_is_believed(pipeline_root, tmp_path):
     assert 23 in seconds_of(read_examples(str(tmp_path), "d", "train", view=FRAMES), "gapless")
 
 
+def test_a_frame_without_a_score_that_names_a_creative_counts_as_masked(pipeline_root, tmp_path):
+    table = pq.read_table(pipeline_root / "datasets" / DATASET / "manifest.parquet")
+    named = ["promo-1" if name == "promo" else "" for name in table["label_name"].to_pylist()]
+    folder = tmp_path / "datasets" / "d"
+    folder.mkdir(parents=True)
+    table = table.set_column(table.column_names.index("creative"), "creative", pa.array(named))
+    pq.write_table(table, folder / "manifest.parquet")
+    windows = read_examples(str(tmp_path), "d", "train", view=WINDOWS)
+    assert seconds_of(windows, "mute") == [*range(4, 30), *range(37, 40)]
+
+
 @pytest.mark.parametrize("kind", ["shuffled", "dictionary"])
 def test_the_form_of_the_table_does_not_matter(pipeline_root, training_frames, tmp_path, kind):
     table = pq.read_table(pipeline_root / "datasets" / DATASET / "manifest.parquet")

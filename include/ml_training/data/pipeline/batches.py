@@ -103,7 +103,8 @@ class Pipeline:
         at_once = options.shards_at_once or (SHARDS_AT_ONCE_WITH_SOUND if has_sound else SHARDS_AT_ONCE)
         self._shuffling = Shuffling(options.seed, at_once)
         spare = options.workers * options.batch_size * (len(examples.view.offsets_seconds) > 1)
-        self._store = ShardStore(pictures=2 * at_once + spare, sounds=2 * at_once)
+        kept = at_once + -(-at_once // 4)  # where two groups of shards meet, both are in use
+        self._store = ShardStore(pictures=kept + spare, sounds=kept)
         self._order = functools.lru_cache(maxsize=2)(self._epoch_order)
 
     @property
