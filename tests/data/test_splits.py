@@ -116,12 +116,12 @@ def test_a_channel_that_grows_holds_out_from_then_on(tmp_path: Path) -> None:
     root = str(tmp_path)
     first = assign_splits(root, members({"a": 8, "b": 8, "c": 8}), DATA)
     assert {record.within for record in first.values()} == {None}
-    splits = assign_splits(root, members({"a": 14, "b": 8, "c": 8}), DATA)
+    judging = next(record.channel for record in first.values() if record.split == "test")
+    splits = assign_splits(root, members({"a": 8, "b": 8, "c": 8} | {judging: 14}), DATA)
     assert {name: splits[name] for name in first} == first
-    new = [record for name, record in splits.items() if record.channel == "a" and name not in first]
-    own = first["a-0"].split
-    assert len({record.within for record in new} - {own}) == 2, "the splits that the channel lacks come first"
-    assert {split_for(record, DATA) for record in new} <= {own, None}
+    new = [record for name, record in splits.items() if record.channel == judging and name not in first]
+    assert Counter(record.within for record in new) == {"train": 5, "validation": 1}, "of test it has eight already"
+    assert {split_for(record, DATA) for record in new} == {"test"}
 
 
 def test_a_recording_that_was_split_by_itself_has_one_split(tmp_path: Path) -> None:
