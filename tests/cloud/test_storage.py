@@ -97,3 +97,44 @@ def test_json_that_is_none_names_the_object(root):
 def test_an_address_without_a_key_is_refused():
     with pytest.raises(StorageError, match="expected s3://bucket/key"):
         storage.read_bytes("s3://bucket")
+
+
+def test_a_range_file_reads_any_place(root):
+    data = bytes(range(256)) * 100
+    uri = storage.join(root, "long")
+    storage.write_bytes(uri, data)
+    with storage.RangeFile(uri, piece_bytes=1000) as file:
+        assert file.read(10) == data[:10]
+        assert file.seek(-5, 2) == len(data) - 5
+        assert file.read() == data[-5:]
+        assert file.read(1) == b""
+        file.seek(995)
+        assert file.read(5010) == data[995:6005]
+        assert file.tell() == 6005
+    with pytest.raises(ObjectNotFound):
+        storage.open_range(storage.join(root, "nothing"))
+
+
+def test_an_object_that_changes_is_not_read_on(root):
+    if not storage.is_s3(root):
+        pytest.skip("only a bucket knows versions")
+    uri = storage.join(root, "changing")
+    storage.write_bytes(uri, b"a" * 3000)
+    with storage.RangeFile(uri, piece_bytes=1000) as file:
+        assert file.read(1000) == b"a" * 1000
+        storage.write_bytes(uri, b"b" * 3000)
+        with pytest.raises(StorageError):
+            file.read(1000)
+
+
+def test_leftovers_of_killed_processes_are_removed_and_others_stay(tmp_path):
+    owner = storage._owner()
+    living = tmp_path / f"{storage.PART_PREFIX}{owner}-abc"
+    dead = tmp_path / f"{storage.PART_PREFIX}{owner.rpartition('-')[0]}-999999999-abc"
+    other = tmp_path / f"{storage.PART_PREFIX}elsewhere-999999999-abc"
+    for path in (living, dead, other):
+        path.write_bytes(b"half")
+    storage.remove_leftovers(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([living.name, other.name])
+    storage.remove_leftovers("s3://bucket/folder")
+    storage.remove_leftovers(str(tmp_path / "none"))

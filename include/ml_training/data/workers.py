@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Self, TypeVar
@@ -48,14 +48,26 @@ class WorkerPool:
                     process.terminate()
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """Yield ``work`` of each item in order; raises what the first failing one raises."""
+        """Yield ``work`` of each item in order; raises what the first failing one raises.
+
+        No work goes on after that: what has begun is waited for, the rest is not begun.
+        """
         if self.workers <= 1 or len(items) <= 1:
-            return map(work, items)
+            yield from map(work, items)
+            return
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
                 self.workers, mp_context=get_context("spawn"), initializer=_watch, initargs=(os.getpid(),)
             )
-        return self._executor.map(work, items)
+        futures = [self._executor.submit(work, item) for item in items]
+        try:
+            for future in futures:
+                yield future.result()
+        except Exception:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            raise
 
 
 def _watch(parent: int) -> None:
