@@ -43,6 +43,12 @@ PARAMS = {
     "frames_per_second": Param(
         1.0, type="number", exclusiveMinimum=0, maximum=60, title="Frames per second", description="How many are kept."
     ),
+    "mode": Param(
+        "exact",
+        enum=["exact", "keyframes"],
+        title="Mode",
+        description="keyframes: many times faster; frames at the times of keyframes only.",
+    ),
     "update_creatives": Param(
         True,
         type="boolean",

@@ -36,6 +36,7 @@ def scan_plan(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
         "source": params["source"] or f"{root}/recordings/",
         "data_dir": root,
         "fps": params["frames_per_second"],
+        "mode": params["mode"],
         "note_look": True,
     }
     kind = run_type(dag_run)
@@ -61,6 +62,7 @@ def extraction(batch: list[Recording], scan: dict[str, Any], *, workers: int | N
         "output_dir": f"{scan['data_dir']}/frames",
         "quarantine_dir": f"{scan['data_dir']}/quarantine",
         "fps": scan["fps"],
+        "mode": scan["mode"],
         "workers": workers,
     }
     return {"spec": spec, "map_label": label_of(batch)}
@@ -146,6 +148,7 @@ def look_plan(scanned: dict[str, Any], scan: dict[str, Any], plan: Plan, alone: 
         "look": scanned["look"],
         "data_dir": scan["data_dir"],
         "fps": scan["fps"],
+        "mode": scan["mode"],
         "without": [uri for uri, outcome in outcomes(ti, plan, alone) if outcome is None],
     }
 

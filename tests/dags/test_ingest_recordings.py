@@ -201,7 +201,7 @@ def test_tasks_that_fill_the_cores_take_one_each() -> None:
     from workflow.ingest import extraction_plan
 
     def workers(*sizes: int) -> list[int | None]:
-        scan = {"data_dir": "s3://b", "fps": 1.0}
+        scan = {"data_dir": "s3://b", "fps": 1.0, "mode": "exact"}
         return [entry["spec"]["workers"] for entry in extraction_plan({"recordings": recordings(*sizes)}, scan)]
 
     assert workers(50, 50) == [None, None]
@@ -223,7 +223,7 @@ def test_batches_go_by_channel_and_date_and_say_so() -> None:
         "two 2026-01-05: 2 recordings", "two 2026-01-06: 2 recordings",
     ]  # fmt: skip
     assert label_of(made[0] + made[3]) == "one 2026-01-05 to two 2026-01-06: 4 recordings"
-    spec = extraction(made[0], {"data_dir": "s3://b", "fps": 1.0}, workers=1)["spec"]
+    spec = extraction(made[0], {"data_dir": "s3://b", "fps": 1.0, "mode": "exact"}, workers=1)["spec"]
     assert spec["video_source"] == ["s3://b/one-2026-01-05-0.ts", "s3://b/one-2026-01-05-1.ts"]
     assert json.dumps(spec)
 

@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--source", help="folder or S3 prefix; default: recordings/ of the data root")
     look.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
     look.add_argument("--fps", type=float, default=1.0, help="frames a second that the extraction takes (default: 1)")
+    look.add_argument("--mode", choices=get_args(Mode), default="exact", help="mode that the extraction has")
     look.add_argument("--from-date", help="first day, YYYY-MM-DD (default: no bound)")
     look.add_argument("--to-date", help="last day, included (default: no bound)")
     look.add_argument("--channels", nargs="+", default=[], help="only these channels (default: all)")
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     keep.add_argument("--look", required=True, help="address that scan --note-look returned")
     keep.add_argument("--data-dir", default=data_dir, help=f"bucket or folder of the data (default: {data_dir})")
     keep.add_argument("--fps", type=float, default=1.0, help="frames a second of the scan (default: 1)")
+    keep.add_argument("--mode", choices=get_args(Mode), default="exact", help="mode of the scan")
     keep.add_argument("--without", nargs="+", default=[], help="files that have no frames yet: to be offered again")
     keep.set_defaults(run=_remember)
     take = commands.add_parser("extract", help="extract frames with their true timestamps, and the sound")
@@ -125,6 +127,7 @@ def _scan(args: argparse.Namespace) -> dict[str, Any]:
         source,
         data_dir=args.data_dir,
         frames_per_second=args.fps,
+        mode=args.mode,
         selection=Selection(args.from_date, args.to_date, args.channels),
         new_only=args.new_only,
         note_look=args.note_look,
@@ -132,7 +135,8 @@ def _scan(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _remember(args: argparse.Namespace) -> dict[str, Any]:
-    return dict(remember(args.look, data_dir=args.data_dir, frames_per_second=args.fps, without=args.without))
+    root, rate = args.data_dir, args.fps
+    return dict(remember(args.look, data_dir=root, frames_per_second=rate, mode=args.mode, without=args.without))
 
 
 def _extract(args: argparse.Namespace) -> dict[str, Any]:

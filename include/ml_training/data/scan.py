@@ -10,14 +10,14 @@ the date of a recording.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
 from ml_training.cloud import storage
 from ml_training.data import quarantine
-from ml_training.data.extraction import extraction_name
+from ml_training.data.extraction import Mode, extraction_name
 from ml_training.data.frames import read_current
 from ml_training.data.recordings import Found, Recording, Refused, find_recordings, read_sidecar, source_version
 from ml_training.data.sweep import Look
@@ -74,6 +74,7 @@ def scan(
     *,
     data_dir: str,
     frames_per_second: float = 1.0,
+    mode: Mode = "exact",
     selection: Selection = Selection(),  # noqa: B008 (frozen)
     new_only: bool = False,
     note_look: bool = False,
@@ -89,10 +90,11 @@ def scan(
     if new_only and not selection.is_everything:
         raise UsageError("the sweep looks at every channel and date: leave out --new-only, or the dates and channels")
     everything = _find(source, may_be_empty=new_only)
-    look = Look.read(data_dir, frames_per_second)
+    look = Look.read(data_dir, frames_per_second, mode)
     found = _news(everything, look) if new_only else everything
     chosen, refused = _choose(found, selection)
-    offered, quarantined = (chosen, []) if new_only else _compare(chosen, data_dir, frames_per_second)
+    standing = partial(_standing, data_dir=data_dir, frames_per_second=frames_per_second, mode=mode)
+    offered, quarantined = (chosen, []) if new_only else _compare(chosen, standing)
     known = len(everything.recordings) - len(offered) if new_only else len(chosen) - len(offered) - len(quarantined)
     result: dict[str, Any] = {
         "recordings": [_describe(candidate) for candidate in offered],
@@ -147,26 +149,17 @@ def _place(recording: Recording) -> Candidate:
     return Candidate(recording, recording.channel(sidecar), recording.date(sidecar))
 
 
-def _compare(chosen: Sequence[Candidate], data_dir: str, frames_per_second: float) -> tuple[list[Candidate], list[str]]:
+def _compare(chosen: Sequence[Candidate], standing_of: Callable[[Recording], str]) -> tuple[list[Candidate], list[str]]:
     """Return the recordings without current frames, and the ids of those in quarantine."""
-    offered: list[Candidate] = []
-    quarantined: list[str] = []
-    for candidate, standing in zip(chosen, _standings(chosen, data_dir, frames_per_second), strict=True):
-        if standing == "quarantined":
-            quarantined.append(candidate.recording.recording_id)
-        elif standing == "new":
-            offered.append(candidate)
-    return offered, quarantined
-
-
-def _standings(chosen: Iterable[Candidate], data_dir: str, frames_per_second: float) -> Iterator[str]:
-    one = partial(_standing, data_dir=data_dir, frames_per_second=frames_per_second)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-        yield from pool.map(one, (candidate.recording for candidate in chosen))
+        standings = list(pool.map(standing_of, (candidate.recording for candidate in chosen)))
+    pairs = list(zip(chosen, standings, strict=True))
+    offered = [candidate for candidate, standing in pairs if standing == "new"]
+    return offered, [candidate.recording.recording_id for candidate, standing in pairs if standing == "quarantined"]
 
 
-def _standing(recording: Recording, *, data_dir: str, frames_per_second: float) -> str:
-    name = extraction_name(source_version(recording), frames_per_second)
+def _standing(recording: Recording, *, data_dir: str, frames_per_second: float, mode: Mode) -> str:
+    name = extraction_name(source_version(recording), frames_per_second, mode)
     entry = quarantine.read(storage.join(data_dir, "quarantine"), recording.recording_id)
     if entry is not None and entry.extraction_id == name:
         return "quarantined"

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
-from ml_training.data.extraction import extraction_name
+from ml_training.data.extraction import Mode, extraction_name
 from ml_training.utils.errors import ObjectNotFound
 from ml_training.utils.hashing import short_hash
 
@@ -35,9 +35,9 @@ class Look(NamedTuple):
     seen: Versions
 
     @classmethod
-    def read(cls, data_dir: str, frames_per_second: float) -> Self:
+    def read(cls, data_dir: str, frames_per_second: float, mode: Mode = "exact") -> Self:
         """Read what is remembered for extractions with these parameters; nothing at first."""
-        return cls(data_dir, _read(_seen_uri(data_dir, frames_per_second)))
+        return cls(data_dir, _read(_seen_uri(data_dir, frames_per_second, mode)))
 
     def is_new(self, uri: str, version: str) -> bool:
         """Tell whether a file came, or changed, since it was remembered."""
@@ -58,14 +58,19 @@ class Look(NamedTuple):
 
 
 def remember(
-    look_uri: str, *, data_dir: str, frames_per_second: float = 1.0, without: Collection[str] = ()
+    look_uri: str,
+    *,
+    data_dir: str,
+    frames_per_second: float = 1.0,
+    mode: Mode = "exact",
+    without: Collection[str] = (),
 ) -> dict[str, int]:
     """Remember what a scan offered, but for the files ``without``, which the next sweep offers again.
 
     Run twice, it finds nothing to do. Returns how many files are newly remembered and how many in all.
     """
     look = _read(look_uri)
-    target = _seen_uri(data_dir, frames_per_second)
+    target = _seen_uri(data_dir, frames_per_second, mode)
     seen = _read(target)
     learned = {uri: version for uri, version in look.items() if uri not in set(without)}
     merged: Versions = {uri: version for uri, version in {**seen, **learned}.items() if version is not None}
@@ -75,8 +80,8 @@ def remember(
     return {"remembered": sum(version is not None for version in learned.values()), "in_all": len(merged)}
 
 
-def _seen_uri(data_dir: str, frames_per_second: float) -> str:
-    name = extraction_name("any", frames_per_second)  # a new extractor looks at everything again
+def _seen_uri(data_dir: str, frames_per_second: float, mode: Mode) -> str:
+    name = extraction_name("any", frames_per_second, mode)  # a new extractor looks at everything again
     return storage.join(data_dir, "ingestion", "seen", f"{name}.parquet")
 
 
