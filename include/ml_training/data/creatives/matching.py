@@ -8,17 +8,19 @@ ads share music beds and voices. What is found depends on the two recordings alo
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_training.data.creatives.alignment import Candidate
 from ml_training.data.creatives.fingerprints import Fingerprints
-from ml_training.data.creatives.picture_prints import likeness
+from ml_training.data.creatives.picture_prints import Thumbs, likeness
 from ml_training.data.creatives.sound_prints import FRAME_RATE, QUIET_DB
+from ml_training.data.creatives.squeezed import squeezed_votes
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 REACH = round(130 * FRAME_RATE)  # frames looked at on either side of the votes
 BITS = 32
@@ -31,11 +33,15 @@ ALIKE = 0.8  # likeness of two pictures of the same moment
 NEAREST_SECONDS = 1.05  # pictures are one second apart: the nearest one before and the nearest one after
 EDGE_SECONDS = 0.2  # pictures nearer to a bound than this may be of the neighbour
 LONGEST_SILENCE = round(0.8 * FRAME_RATE)
+SECOND = round(FRAME_RATE)
+PROMISING = 3.0  # nats a frame over one second: other sound gives -7, another airing 5 to 14
 LEAST_SECONDS = 4.0
+SHORTEST = round(LEAST_SECONDS * FRAME_RATE)
 LEAST_SECONDS_AGAIN = 6.0  # within one recording, where sets and beds recur
 LOUDER = 0.5  # of the evidence of the best quarter
 LEAST_PICTURES = 4
 LEAST_PICTURE_SHARE = 0.75
+LEAST_SECONDS_SQUEEZED, LEAST_PICTURES_SQUEEZED = 6.0, 5  # where the picture is smaller in one of them
 LEAST_LAG = round(9 * FRAME_RATE)  # within a recording; nearer ones are loops, not airings
 
 
@@ -55,20 +61,35 @@ def verify(first: Fingerprints, second: Fingerprints, candidate: Candidate) -> l
     offset = _exact_offset(first, second, candidate)
     if first.recording_id == second.recording_id and abs(offset) < LEAST_LAG:
         return []
-    low = max(0, -offset, candidate.start - REACH)
-    high = min(len(second.bits), len(first.bits) - offset, candidate.end + REACH)
+    low, high = _common(first, second, offset, candidate, REACH)
+    if not _promising(sound_evidence(first, second, offset, *_common(first, second, offset, candidate, SECOND))):
+        return []
     evidence = sound_evidence(first, second, offset, low, high)
     matches = []
     for start, end in _sound_stretches(evidence):
         whole = _confirmed(first, second, offset, (low + start, low + end), evidence[start:end])
         matches += whole or [
             match
-            for left, right in _louder_parts(evidence[start:end])
+            for left, right in (_louder_parts(evidence[start:end]) if end - start > SHORTEST else ())
             for match in _confirmed(
                 first, second, offset, (low + start + left, low + start + right), evidence[start + left : start + right]
             )
         ]
     return matches
+
+
+def _common(
+    first: Fingerprints, second: Fingerprints, offset: int, candidate: Candidate, reach: int
+) -> tuple[int, int]:
+    """Return the frames of the second around the candidate's votes that the first has, too."""
+    low = max(0, -offset, candidate.start - reach)
+    return low, min(len(second.bits), len(first.bits) - offset, candidate.end + reach)
+
+
+def _promising(evidence: Floats) -> bool:
+    """Tell whether any second speaks clearly for the same sound: most candidates are chance, and end here."""
+    whole = len(evidence) // SECOND * SECOND
+    return bool((evidence[:whole].reshape(-1, SECOND).mean(axis=1) > PROMISING).any())
 
 
 def _louder_parts(evidence: Floats) -> list[tuple[int, int]]:
@@ -90,8 +111,7 @@ def _exact_offset(first: Fingerprints, second: Fingerprints, candidate: Candidat
     """Return the offset within 0.2 s at which most bits agree."""
     best, best_score = candidate.offset, -np.inf
     for offset in range(candidate.offset - REFINE, candidate.offset + REFINE + 1):
-        low = max(0, -offset, candidate.start)
-        high = min(len(second.bits), len(first.bits) - offset, candidate.end + 50)
+        low, high = _common(first, second, offset, candidate, SECOND)
         score = float(sound_evidence(first, second, offset, low, high).sum())
         if score > best_score:
             best, best_score = offset, score
@@ -148,15 +168,16 @@ def _confirmed(
         return []
     if again and (min(low, low + shift) < EDGE_SECONDS or max(high, high + shift) > len(first.bits) / FRAME_RATE - 1):
         return []  # cut off by the recording: it need not end there, as an airing does
-    _, votes = compare_pictures(first, second, shift, low + EDGE_SECONDS, high - EDGE_SECONDS)
-    good, bad = int((votes > 0).sum()), int((votes < 0).sum())
-    needed = min(LEAST_PICTURES, round(high - low - 1))
-    if good < needed or good < LEAST_PICTURE_SHARE * (good + bad):
+    inside = Pairs.of(first, second, shift, low + EDGE_SECONDS, high - EDGE_SECONDS)
+    share = _agreeing(inside.votes(), min(LEAST_PICTURES, round(high - low - 1)))
+    if share is None and high - low >= LEAST_SECONDS_SQUEEZED:
+        share = _agreeing(inside.squeezed(), LEAST_PICTURES_SQUEEZED)
+    if share is None:
         return []
-    score = float(evidence.sum())
     first_start = low + shift - silence_before(first, low + shift)
     second_start = low - silence_before(second, low)
-    return [Match(first_start, high + shift, second_start, high, score, good / (good + bad))]
+    score = float(evidence.sum())
+    return [Match(first_start, high + shift, second_start, high, score, share)]
 
 
 def silence_before(prints: Fingerprints, seconds: float) -> float:
@@ -167,26 +188,49 @@ def silence_before(prints: Fingerprints, seconds: float) -> float:
     return silent / FRAME_RATE
 
 
-def compare_pictures(
-    first: Fingerprints, second: Fingerprints, shift: float, begin_seconds: float, end_seconds: float
-) -> tuple[Floats, Floats]:
-    """Return the times of the second's pictures in a stretch, and 1 (alike), -1 (unlike) or 0 (says nothing) each."""
-    low, high = np.searchsorted(second.pts, (begin_seconds, end_seconds))
-    times = second.pts[low:high]
-    if not len(times) or not len(first.pts):
-        return times, np.zeros(len(times))
-    after = np.clip(np.searchsorted(first.pts, times + shift), 0, len(first.pts) - 1)
-    before = np.maximum(after - 1, 0)
-    best = np.full(len(times), -1.0)
-    plain, compared = np.zeros(len(times), bool), np.zeros(len(times), bool)
-    for near in (before, after):
-        close = np.abs(first.pts[near] - times - shift) <= NEAREST_SECONDS
-        alike = likeness(first.thumbs[near], second.thumbs[low:high])
-        best = np.where(close, np.maximum(best, alike), best)
-        plain |= close & first.plain[near]
-        compared |= close
-    informative = compared & ~second.plain[low:high] & ~plain
-    return times, np.where(informative, np.where(best >= ALIKE, 1.0, -1.0), 0.0)
+def _agreeing(votes: Floats, least: int) -> float | None:
+    """Return the share of the pictures that are alike; None when they are too few."""
+    good, bad = int((votes > 0).sum()), int((votes < 0).sum())
+    return good / (good + bad) if good >= least and good >= LEAST_PICTURE_SHARE * (good + bad) else None
+
+
+class Pairs(NamedTuple):
+    """The pictures of the second in a stretch, each with the nearest before and after in the first."""
+
+    others: Thumbs  # [n, 18, 32]
+    near: Thumbs  # [n, 2, 18, 32]
+    close: Flags  # [n, 2]: near enough in time to be compared
+    telling: Flags  # [n]: none of them is plain
+
+    @classmethod
+    def of(cls, first: Fingerprints, second: Fingerprints, shift: float, begin: float, end: float) -> Self:
+        """Pair the pictures of the second between two times with those of the first, ``shift`` seconds later."""
+        low, high = np.searchsorted(second.pts, (begin, end))
+        times = second.pts[low:high] + shift
+        after = np.clip(np.searchsorted(first.pts, times), 0, max(0, len(first.pts) - 1))
+        near = np.stack([np.maximum(after - 1, 0), after], axis=1)
+        if not len(first.pts):
+            near = near[:0]
+        close = np.abs(first.pts[near] - times[: len(near), None]) <= NEAREST_SECONDS
+        plain = second.plain[low:high][: len(near)] | (first.plain[near] & close).any(axis=1)
+        return cls(second.thumbs[low:high][: len(near)], first.thumbs[near], close, ~plain & close.any(axis=1))
+
+    def votes(self) -> Floats:
+        """Return 1 (alike), -1 (unlike) or 0 (says nothing) for each picture."""
+        alike = np.stack([likeness(self.near[:, side], self.others) for side in (0, 1)], axis=1)
+        best = np.where(self.close, alike, -1.0).max(axis=1)
+        return np.where(self.telling, np.where(best >= ALIKE, 1.0, -1.0), 0.0)
+
+    def squeezed(self) -> Floats:
+        """Return the same for pictures of one that are smaller in the other."""
+        near, others = self.near[self.telling], self.others[self.telling]
+        if not len(others):
+            return np.zeros(0)
+        nearest = np.where(self.close[self.telling, 0], 0, 1)
+        alone = near[np.arange(len(near)), nearest]
+        there = squeezed_votes(near, others)
+        back = squeezed_votes(np.stack([others, others], axis=1)[:, :1], alone)
+        return there if there.sum() >= back.sum() else back
 
 
 def best_matches(matches: Iterable[Match]) -> list[Match]:

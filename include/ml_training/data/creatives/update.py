@@ -9,7 +9,7 @@ A step that was done is found again; what was killed in the middle is made again
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -56,7 +56,7 @@ def update(data_dir: str, *, recordings: Collection[str] | None = None, rebuild:
     if failed and not new and not archive.members:
         raise DataError(f"no recording could be fingerprinted: {next(iter(failed.values()))}", failed=failed)
     if new:
-        _match(data_dir, archive, new)
+        add_to_archive(data_dir, archive, new)
         write_archive(data_dir, archive)
     creatives, airings = write_catalogue(data_dir, archive)
     return {
@@ -107,15 +107,19 @@ def _fingerprint(
     return new, failed
 
 
-def _match(data_dir: str, archive: Archive, new: dict[str, Fingerprints]) -> None:
+def add_to_archive(data_dir: str, archive: Archive, new: dict[str, Fingerprints]) -> None:
     """Add the new recordings to index and archive, and all matches that they have part in."""
     index = read_index(data_dir, archive.members)
     for name, prints in new.items():
         index.add(name, prints.codes, prints.code_frames)
         archive.members[name] = member_of(prints)
     done: set[tuple[str, str]] = set()
+
+    def load(name: str) -> Fingerprints:
+        return load_fingerprints(data_dir, name, archive.members[name].extraction_id)
+
     for number, prints in enumerate(new.values(), start=1):
-        found = match_recording(data_dir, archive, index, prints, done)
+        found = match_recording(archive, index, prints, done, load)
         archive.matches |= found
         logger.info(
             "matched %s (%d of %d): %d recordings share something", prints.recording_id, number, len(new), len(found)
@@ -124,29 +128,29 @@ def _match(data_dir: str, archive: Archive, new: dict[str, Fingerprints]) -> Non
 
 
 def match_recording(
-    data_dir: str, archive: Archive, index: ArchiveIndex, prints: Fingerprints, done: set[tuple[str, str]]
+    archive: Archive,
+    index: ArchiveIndex,
+    prints: Fingerprints,
+    done: set[tuple[str, str]],
+    load: Callable[[str], Fingerprints],
 ) -> dict[tuple[str, str], list[Match]]:
-    """Return the matches of one recording with all of the index, by pair; pairs in ``done`` are passed over."""
+    """Return the matches of one recording with all of the index, by pair; pairs in ``done`` are passed over.
+
+    ``load`` gives the fingerprints of a member. The pairs looked at are added to ``done``.
+    """
     result: dict[tuple[str, str], list[Match]] = {}
     for name, there, here in index.search(prints.codes, prints.code_frames):
         pair = (min(name, prints.recording_id), max(name, prints.recording_id))
-        if pair in done:
-            continue
-        done.add(pair)
-        other = load_fingerprints(data_dir, name, archive.members[name].extraction_id)
-        found = _pair_matches(prints, other, here, there)
-        if found:
-            result[pair] = found
-    for other_name in _to_see(archive, prints):
-        pair = (min(other_name, prints.recording_id), max(other_name, prints.recording_id))
         if pair not in done:
             done.add(pair)
-            other = load_fingerprints(data_dir, other_name, archive.members[other_name].extraction_id)
-            first, second = (prints, other) if prints.recording_id <= other.recording_id else (other, prints)
-            found = match_by_pictures(first, second)
-            if found:
-                result[pair] = found
-    return result
+            result[pair] = _pair_matches(prints, load(name), here, there)
+    for name in _to_see(archive, prints):
+        pair = (min(name, prints.recording_id), max(name, prints.recording_id))
+        if pair not in done:
+            done.add(pair)
+            first, second = sorted((prints, load(name)), key=lambda item: item.recording_id)
+            result[pair] = match_by_pictures(first, second)
+    return {pair: found for pair, found in result.items() if found}
 
 
 def _to_see(archive: Archive, prints: Fingerprints) -> list[str]:

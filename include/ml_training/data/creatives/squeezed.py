@@ -1,0 +1,39 @@
+"""Recognises an airing whose picture was made smaller, as when a broadcaster shows a spot beside the game.
+
+    votes = squeezed_votes(first_pictures, second_pictures)      # 1 or -1 for each pair
+
+One box for the whole airing: the place and size at which all pictures of one recording lie best within the other's.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ml_training.data.creatives.picture_prints import THUMB_HEIGHT, THUMB_WIDTH, Thumbs
+
+SCALES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+ALIKE = 0.8  # correlation within the box
+
+Floats = npt.NDArray[np.float64]
+
+
+def squeezed_votes(whole: Thumbs, around: Thumbs) -> Floats:
+    """Tell of each pair whether the first [n, k, 18, 32] (k neighbours in time) lies in the second [n, 18, 32].
+
+    Returns 1 or -1 for each of the n, at the one box that fits all of them best.
+    """
+    best = np.full(len(around), -1.0)
+    for scale in SCALES:
+        size = round(THUMB_WIDTH * scale), round(THUMB_HEIGHT * scale)
+        maps = np.stack([_map(pictures, other, size) for pictures, other in zip(whole, around, strict=True)])
+        row, column = np.unravel_index(int(np.argmax(maps.mean(axis=0))), maps.shape[1:])
+        if maps[:, row, column].mean() > best.mean():
+            best = maps[:, row, column]
+    return np.where(best >= ALIKE, 1.0, -1.0)
+
+
+def _map(pictures: Thumbs, other: npt.NDArray[np.uint8], size: tuple[int, int]) -> Floats:
+    """Return the correlation of the best of ``pictures`` at each place of ``other``."""
+    small = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures)
+    maps = [cv2.matchTemplate(other, one, cv2.TM_CCOEFF_NORMED) for one in small]
+    return np.nan_to_num(np.max(maps, axis=0).astype(np.float64), nan=-1.0, posinf=-1.0, neginf=-1.0)
