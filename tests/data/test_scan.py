@@ -119,6 +119,12 @@ def test_files_that_are_gone_are_forgotten_and_looked_at_again_when_they_return(
     assert sweep(root) == ["flat"]
 
 
+def test_each_mode_is_remembered_by_itself(root: Path) -> None:
+    sweep(root)
+    assert len(offered(root, mode="keyframes", new_only=True)) == 7
+    assert offered(root, new_only=True) == []
+
+
 def test_each_frame_rate_is_remembered_by_itself_and_remembering_twice_does_no_harm(root: Path) -> None:
     found = scan(str(root / "recordings"), data_dir=str(root), frames_per_second=4.0, new_only=True, note_look=True)
     assert remember(found["look"], data_dir=str(root), frames_per_second=4.0) == {"remembered": 7, "in_all": 7}
