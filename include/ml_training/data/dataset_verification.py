@@ -18,6 +18,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ from ml_training.data.manifest import (
     MANIFEST_SCHEMA,
     NOT_SCORED,
     derive_rows,
-    manifest_path,
     plain_frames,
     read_frames_index,
     stored_rows,
@@ -60,14 +60,15 @@ def verify(data_dir: str, dataset_id: str, *, pictures: int = 200) -> dict[str, 
     """
     listing = read_listing(data_dir, dataset_id)
     card = _read_card(data_dir, dataset_id)
-    path = manifest_path(data_dir, dataset_id)
     found = _Findings()
     found.look("name", listing.dataset_id == dataset_id, f"the listing hashes to {listing.dataset_id}")
-    whole = sha256_file(path) == card.get("manifest_sha256")
-    found.look("files", whole, "manifest.parquet is not the one that was written with the card")
     _check_splits(data_dir, listing, found)
     _check_owners(listing, found)
-    counts = _check_rows(data_dir, dataset_id, listing, found)
+    uri = storage.join(data_dir, "datasets", dataset_id, "manifest.parquet")
+    with storage.local_copy(uri) as path:  # what the bucket holds now, not a copy of earlier
+        whole = sha256_file(path) == card.get("manifest_sha256")
+        found.look("files", whole, "manifest.parquet is not the one that was written with the card")
+        counts = _check_rows(data_dir, path, listing, found)
     found.look(
         "counts", counts.frames == card["frames"], f"the card counts {card['frames']}, there are {counts.frames}"
     )
@@ -130,13 +131,13 @@ def _check_owners(listing: Listing, found: _Findings) -> None:
         )
 
 
-def _check_rows(data_dir: str, dataset_id: str, listing: Listing, found: _Findings) -> Counts:
+def _check_rows(data_dir: str, path: Path, listing: Listing, found: _Findings) -> Counts:
     """Go through the manifest once, a recording at a time."""
     counts = Counts()
     scored_in: dict[str, dict[Split, int]] = defaultdict(lambda: defaultdict(int))
     catalogue = found_airings(data_dir)
     derived = stream_in_threads(listing.recordings.values(), lambda listed: _derive(data_dir, listed, listing))
-    stored = stored_rows(data_dir, dataset_id)
+    stored = stored_rows(path)
     for listed, (expected, plain, shards) in zip(listing.recordings.values(), derived, strict=True):
         if isinstance(expected, str):
             found.look("rows", False, expected)
@@ -215,7 +216,8 @@ def _bad_picture(data_dir: str, listed: ListedRecording, place: float) -> str | 
         frame: Mapping[str, Any] = index.slice(int(place * len(index)), 1).to_pylist()[0]
         where = f"frames/{listed.recording_id}/{listed.extraction_id}/{frame['shard']} row {frame['row']}"
         uri = storage.join(extraction_folder(data_dir, listed.recording_id, listed.extraction_id), frame["shard"])
-        column = pq.read_table(storage.cached_copy(uri), columns=["jpeg"]).column("jpeg")
+        with storage.local_copy(uri) as path:
+            column = pq.read_table(path, columns=["jpeg"]).column("jpeg")
         if frame["row"] >= len(column):
             return f"{where}: the shard has {len(column)} rows"
         jpeg = column[frame["row"]].as_py()

@@ -138,13 +138,13 @@ def read_manifest(data_dir: str, dataset_id: str, *, compact: bool = False) -> p
 
 def iterate_manifest(data_dir: str, dataset_id: str) -> Iterator[pa.Table]:
     """Yield the rows of each recording (``MANIFEST_SCHEMA``). Raises DatasetUnusable when there is no such version."""
-    for rows in stored_rows(data_dir, dataset_id):
+    for rows in stored_rows(manifest_path(data_dir, dataset_id)):
         yield rows.cast(MANIFEST_SCHEMA)
 
 
-def stored_rows(data_dir: str, dataset_id: str) -> Iterator[pa.Table]:
+def stored_rows(path: Path) -> Iterator[pa.Table]:
     """Yield the rows of each recording with texts as dictionaries (``STORED_SCHEMA``): what takes little memory."""
-    with pq.ParquetFile(manifest_path(data_dir, dataset_id), read_dictionary=TEXT_COLUMNS) as file:
+    with pq.ParquetFile(path, read_dictionary=TEXT_COLUMNS) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number, use_threads=False)
 
