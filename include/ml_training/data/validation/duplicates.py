@@ -8,10 +8,10 @@ recording that differ from the one before are looked up among all stored percept
 found again in one other recording at one and the same time shift says how much of a copy it is.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -99,6 +99,9 @@ class _Archive:
     """All prints, in one index of binary vectors (https://github.com/facebookresearch/faiss/wiki/Binary-indexes)."""
 
     def __init__(self, names: Sequence[str], prints: Mapping[str, Prints]) -> None:
+        logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells which instruction sets it does not find
+        import faiss
+
         self._names = names
         self._prints = prints
         self._owners = np.repeat(np.arange(len(names)), [len(prints[name].hashes) for name in names])

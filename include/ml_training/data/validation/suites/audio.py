@@ -25,18 +25,21 @@ SHARDS_SAMPLED = 3  # a recording: the first, one in the middle, the last
 CLIPPED = 32_700  # of 32767
 MOMENT_SECONDS = 0.4  # of BS.1770's momentary loudness
 AUDIBLE_LUFS = -50.0  # below it weighting and dither decide, so a comparison says nothing
-FEWEST_MOMENTS = 8
+FEWEST_MOMENTS = 30
+LEAST_AGREEMENT = 0.25  # 9 of 10 recordings with another one's sound are below it
+USUAL_AGREEMENT = 0.6  # generated recordings have 0.8 to 0.99, with another one's sound -0.3 to 0.5
+LEAST_SPREAD = 1.0  # standard deviation in LU; with less the weighting outweighs what is heard
 COLUMNS = ["recording_id", "pts_seconds", "loudness_lufs", "is_silent"]
 
 
 class SoundSample(NamedTuple):
-    """What a few stored shards of sound showed. Shares and differences are NaN where nothing could be measured."""
+    """What a few stored shards of sound showed. Shares and the rest are NaN where nothing could be measured."""
 
     bad_files: int = 0
     wrong_lengths: int = 0
     clipped_share: float = np.nan
     offset: float = np.nan  # mean of the samples, of full scale
-    loudness_difference: float = np.nan  # LU
+    agreement: float = np.nan  # of the index's loudness with the sound, -1..1
 
 
 def tables(scope: Scope) -> Tables:
@@ -80,7 +83,7 @@ def sample_sound(stored: Stored) -> SoundSample:
         wrong_lengths=wrong,
         clipped_share=float(np.mean(np.abs(together.astype(np.int32)) >= CLIPPED)),
         offset=float(abs(together.mean()) / 32768),
-        loudness_difference=loudness_difference(stored.index, decoded, length),
+        agreement=loudness_agreement(stored.index, decoded, length),
     )
 
 
@@ -88,21 +91,22 @@ def _fits(samples: int, shard_samples: int, is_last: bool) -> bool:
     return 0 < samples <= shard_samples if is_last else samples == shard_samples
 
 
-def loudness_difference(index: pd.DataFrame, decoded: Mapping[int, Sound], shard_samples: int) -> float:
-    """Return by how much the index's loudness and the level of the stored sound differ: the median, in LU.
+def loudness_agreement(index: pd.DataFrame, decoded: Mapping[int, Sound], shard_samples: int) -> float:
+    """Return the correlation, over frames, of the index's loudness with the level of the stored sound: 1 is the same.
 
-    Of the differences their own median is taken off first: channels are summed for the one and mixed for the other.
+    NaN where too few frames are audible, or all are about as loud. A level is not weighted and channels are mixed, so
+    the two differ by some LU; but they rise and fall together, which the sound of another recording does not.
     """
     rows = index.reindex(columns=COLUMNS).dropna(subset=["loudness_lufs"])
-    differences = []
+    pairs = []
     for seconds, lufs in zip(rows["pts_seconds"].astype(float), rows["loudness_lufs"].astype(float), strict=True):
         shard, at = divmod(round(seconds * SAMPLE_RATE), shard_samples)
         level = _level(decoded[shard], at) if shard in decoded else -math.inf
         if lufs > AUDIBLE_LUFS and level > AUDIBLE_LUFS:
-            differences.append(lufs - level)
-    if len(differences) < FEWEST_MOMENTS:
+            pairs.append((lufs, level))
+    if len(pairs) < FEWEST_MOMENTS or np.std(pairs, axis=0).min() < LEAST_SPREAD:
         return np.nan
-    return float(np.median(np.abs(np.array(differences) - np.median(differences))))
+    return float(np.corrcoef(np.array(pairs).T)[0, 1])
 
 
 def _level(sound: Sound, at: int) -> float:
@@ -169,11 +173,18 @@ def _files() -> list[Any]:
         zero("bad_files", "sound_decodes", "quarantine", "sampled files of sound decode"),
         zero("wrong_lengths", "shard_length", "quarantine", "sampled files of sound are as long as their shard"),
         between(
-            "loudness_difference",
+            "agreement",
             "sound_is_its_own",
             "quarantine",
-            "the loudness of the index follows the stored sound within 6 LU",
-            max_value=6,
+            "the stored sound rises and falls with the loudness of the index",
+            min_value=LEAST_AGREEMENT,
+        ),
+        between(
+            "agreement",
+            "sound_follows",
+            "warn",
+            "its level and the loudness of the index correlate by 0.6",
+            min_value=USUAL_AGREEMENT,
         ),
         between(
             "unmeasured_share",
