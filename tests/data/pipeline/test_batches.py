@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from ml_training.data.audio.mfcc import mfcc
 from ml_training.data.audio.sound import SAMPLE_RATE
 from ml_training.data.augmentation.pictures import apply_change, draw_change
 from ml_training.data.pipeline.batches import Options, Pipeline, State
@@ -61,6 +62,16 @@ def test_clips_hold_ten_seconds_with_the_sound_of_the_same_seconds(pipeline_root
             middle, recording = int(clips.pts_seconds[number]), clips.recording_ids[number]
             assert identify(pictures[5]) == (recording, middle)
             assert np.array_equal(sound, sound_of(recording, range(middle - 5, middle + 5)))
+
+
+@pytest.mark.parametrize("bands", [32, 40])
+def test_clips_bring_the_mfcc_of_the_sound_that_they_bring(pipeline_root, bands):
+    clips = read_examples(str(pipeline_root), DATASET, "train", view=CLIPS)
+    batch = Pipeline(clips, Options(batch_size=2, mfcc_bands=bands)).batch(State(0, 0))
+    assert batch.mfcc.shape == (2, 998, bands)
+    assert batch.mfcc.dtype == np.float32
+    assert np.array_equal(batch.mfcc[1], mfcc(batch.sound[1], bands))
+    assert set(batch.inputs()) == {"images", "sound", "mfcc"}
 
 
 def test_frames_of_a_window_and_sound_are_changed_alike_and_anew_each_epoch(pipeline_root):

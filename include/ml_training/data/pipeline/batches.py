@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ml_training.data.audio.mfcc import mfcc
 from ml_training.data.audio.sound import Sound
 from ml_training.data.augmentation.pictures import apply_change, draw_change
 from ml_training.data.augmentation.sound import augment_sound
@@ -160,7 +161,7 @@ class Pipeline:
             numbers=numbers,
             next_state=self.advance(state, 1),
             sound=np.stack(sounds) if sounds else None,
-            mfcc=self._mfcc(sounds) if sounds and options.mfcc_bands else None,
+            mfcc=np.stack([mfcc(s, options.mfcc_bands) for s in sounds]) if sounds and options.mfcc_bands else None,
         )
 
     def _epoch_order(self, epoch: int) -> npt.NDArray[np.int64]:
@@ -182,11 +183,6 @@ class Pipeline:
         begin = float(examples.pts_seconds[number]) + start
         sound = self._store.sound(examples.data_dir, extraction, begin, end - start)
         return sound if generator is None else augment_sound(sound, generator)
-
-    def _mfcc(self, sounds: list[Sound]) -> npt.NDArray[np.float32]:
-        from ml_training.data.audio.mfcc import mfcc
-
-        return np.stack([mfcc(sound, bands=self.options.mfcc_bands) for sound in sounds]).astype(np.float32)
 
 
 def _check(examples: Examples, options: Options) -> None:
