@@ -154,6 +154,16 @@ def test_what_a_batch_left_behind_is_no_failure_when_it_is_made_good(
     assert len(run.announced("frames")[0]["recordings"]) == 6
 
 
+def test_a_wrong_place_is_told_and_nothing_else_is_tried(run_as: Any, alerts: Any) -> None:
+    run = run_as("manual")
+    assert run.state == "failed"
+    assert run.announced("frames") == []
+    assert {alert["summary"].split(":")[0] for alert in alerts()} == {
+        "ingest_recordings.recordings failed", "ingest_recordings.ingest_report failed",
+    }  # fmt: skip
+    assert "there are no recordings in" in alerts()[0]["facts"]["reason"]
+
+
 def recordings(*sizes: int) -> list[dict[str, Any]]:
     return [
         {
