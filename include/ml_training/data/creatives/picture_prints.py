@@ -19,7 +19,7 @@ Thumbs = npt.NDArray[np.uint8]
 
 THUMB_HEIGHT, THUMB_WIDTH = 18, 32
 THUMB_PIXELS = THUMB_HEIGHT * THUMB_WIDTH
-BAR_LUMA = 30.0  # of 255: three quarters of a row of a bar are darker
+BAR_LUMA, BAR_SHARE = 30, 0.75  # three quarters of a row of a bar are darker than this, of 255
 BAR_LEAST, BAR_MOST = 6, 72  # rows or columns of 224
 TAPE_ROWS = 20  # a ticker may stand over the outer rows of the lower bar
 PLAIN_SPREAD = 6.0  # standard deviation of a picture with almost no information
@@ -50,9 +50,9 @@ def is_plain(thumbs: Thumbs) -> npt.NDArray[np.bool_]:
 
 def without_bars(gray: Image) -> Image:
     """Return a gray picture [224, 224] without letterbox or pillarbox bars."""
-    rows, columns = np.percentile(gray, 75, axis=1), np.percentile(gray, 75, axis=0)
-    top, bottom = _bars(rows < BAR_LUMA, hidden=TAPE_ROWS)
-    left, right = _bars(columns < BAR_LUMA, hidden=0)
+    dark = gray < BAR_LUMA
+    top, bottom = _bars(dark.mean(axis=1) >= BAR_SHARE, hidden=TAPE_ROWS)
+    left, right = _bars(dark.mean(axis=0) >= BAR_SHARE, hidden=0)
     return gray[top : FRAME_SIZE - bottom, left : FRAME_SIZE - right]
 
 
