@@ -60,9 +60,8 @@ def _encode(plan: Plan, container: Any) -> None:
     done, last = 0, None
     for tick, picture in enumerate(pictures(plan)):
         if picture is not last:
-            plane, last = finished(picture, plan, tick), picture
+            frame, last = av.VideoFrame.from_ndarray(finished(picture, plan, tick), format="yuv420p"), picture
         for pts in _timestamps(plan, tick):
-            frame = av.VideoFrame.from_ndarray(plane, format="yuv420p")
             frame.pts, frame.time_base = pts, base
             container.mux(video.encode(frame))
         heard = form.seconds_of(form.frame_of(tick + 1)) * SAMPLE_RATE

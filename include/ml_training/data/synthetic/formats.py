@@ -6,11 +6,9 @@ Plans count ticks of 1/12.5 s, whatever the channel's frame rate. A frame shows 
 what begins with a tick is first seen in the first frame at or after it; labels are the times of those frames.
 """
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-TICK = Fraction(2, 25)
 TICKS_PER_SECOND = 12.5
 NTSC = Fraction(30_000, 1001)
 
@@ -29,11 +27,11 @@ class Format:
 
     def frame_of(self, tick: int) -> int:
         """Return the number of the first frame at or after the start of ``tick``."""
-        return math.ceil(tick * TICK * self.frame_rate)
+        return -(-2 * tick * self.frame_rate.numerator // (25 * self.frame_rate.denominator))
 
     def seconds_of(self, frame: int) -> float:
         """Return when a frame is shown, in seconds after the first."""
-        return float(frame / self.frame_rate)
+        return frame * self.frame_rate.denominator / self.frame_rate.numerator
 
 
 FORMATS = (

@@ -68,12 +68,13 @@ def made_bed(seed: int, name: str) -> Samples:
     decay = np.exp(-np.arange(length, dtype=np.float32) / (SAMPLE_RATE * between(rng, 0.1, 0.6)))
     harmonics = rng.random(5) ** 2
     hit = (rng.standard_normal(length) * np.exp(-np.arange(length) / (SAMPLE_RATE * 0.03))).astype(np.float32)
-    blocks = []
+    blocks, tones = [], dict[int, Samples]()
     for beat in range(4 * BARS * BARS):
         chord = int(chords[beat // 4 % BARS])
         notes = [root - 12 + steps[chord], *(root + 12 + steps[(chord + i) % 7] for i in (0, 2, 4))]
         notes += [root + 24 + pick(rng, steps)] if chance(rng, 0.8) else []
-        block = sum((_tone(note, length, harmonics) for note in notes), np.zeros(length, np.float32)) * decay
+        tones.update({note: _tone(note, length, harmonics) for note in notes if note not in tones})
+        block = sum((tones[note] for note in notes), np.zeros(length, np.float32)) * decay
         blocks.append(block * 0.12 + hit * drums * (0.5 + beat % 2))
     bed = np.concatenate(blocks).astype(np.float32)
     return bed / np.float32(np.sqrt(np.mean(bed**2)) + 1e-6)
