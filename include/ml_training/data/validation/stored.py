@@ -99,8 +99,7 @@ def _read_index(folder: str, *, with_sound: bool) -> tuple[pd.DataFrame, list[st
         table = table if mistakes else pq.read_table(path, schema=INDEX_SCHEMA)
     except (StorageError, pa.ArrowException, OSError) as error:
         mistakes = [f"index.parquet cannot be read: {error}"]
-    index = table.to_pandas()
-    return index.reindex(columns=[*index, *(name for name in LATER_COLUMNS if name not in index)]), mistakes
+    return table.to_pandas(), mistakes
 
 
 def schema_mistakes(found: pa.Schema, *, with_sound: bool) -> list[str]:
