@@ -2,7 +2,8 @@
 
     labels = make_reaired([Path("night-1")], labels, Path("again"))
 
-Each new recording is programme of one generated recording with transformed spots of others in between, encoded anew.
+Each new recording is programme of one generated recording, mirrored and backwards so that it is no repeat, with
+transformed spots of others in between, encoded anew.
 """
 
 import json
@@ -42,10 +43,10 @@ def make_reaired(nights: list[Path], labels: dict[str, Any], folder: Path) -> di
         parts: list[tuple[str | None, Clip]] = []
         for place, (source, item) in enumerate(chosen):
             start = stretch["start"] + place * PROGRAMME_SECONDS
-            parts.append((None, _clip(paths[host], start, start + PROGRAMME_SECONDS)))
+            parts.append((None, _backwards(_clip(paths[host], start, start + PROGRAMME_SECONDS))))
             parts.append((item["creative"], change(_clip(paths[source], item["start"], item["end"]))))
         start = stretch["start"] + len(chosen) * PROGRAMME_SECONDS
-        parts.append((None, _clip(paths[host], start, start + PROGRAMME_SECONDS)))
+        parts.append((None, _backwards(_clip(paths[host], start, start + PROGRAMME_SECONDS))))
         _write(path, [clip for _, clip in parts], **encode)
         made[name] = _labels(parts, kind)
     (folder / "labels.json").write_text(json.dumps(made, indent=1))
@@ -108,6 +109,11 @@ def _clip(path: Path, start: float, end: float) -> Clip:
                 if right > left:
                     sound[left:right] = samples[left - at : right - at]
     return pictures, sound
+
+
+def _backwards(clip: Clip) -> Clip:
+    """Mirror programme and run it backwards: it is no repeat of the programme that it was made of."""
+    return clip[0][::-1, :, ::-1], clip[1][::-1]
 
 
 def _write(path: Path, clips: list[Clip], *, codec: str, bit_rate: int, size: tuple[int, int], audio: str) -> None:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from ml_training.data.creatives.picture_prints import THUMB_HEIGHT, THUMB_WIDTH, Thumbs
 
 SCALES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-ALIKE = 0.8  # correlation within the box
+ALIKE = 0.75  # correlation within the box
+FINER = 2  # the box is sought to half a pixel of the small pictures
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +25,7 @@ def squeezed_votes(whole: Thumbs, around: Thumbs) -> Floats:
     """
     best = np.full(len(around), -1.0)
     for scale in SCALES:
-        size = round(THUMB_WIDTH * scale), round(THUMB_HEIGHT * scale)
+        size = round(FINER * THUMB_WIDTH * scale), round(FINER * THUMB_HEIGHT * scale)
         maps = np.stack([_map(pictures, other, size) for pictures, other in zip(whole, around, strict=True)])
         row, column = np.unravel_index(int(np.argmax(maps.mean(axis=0))), maps.shape[1:])
         if maps[:, row, column].mean() > best.mean():
@@ -34,6 +35,7 @@ def squeezed_votes(whole: Thumbs, around: Thumbs) -> Floats:
 
 def _map(pictures: Thumbs, other: npt.NDArray[np.uint8], size: tuple[int, int]) -> Floats:
     """Return the correlation of the best of ``pictures`` at each place of ``other``."""
-    small = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures)
-    maps = [cv2.matchTemplate(other, one, cv2.TM_CCOEFF_NORMED) for one in small]
+    small = (cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR) for picture in pictures)
+    larger = cv2.resize(other, (FINER * THUMB_WIDTH, FINER * THUMB_HEIGHT), interpolation=cv2.INTER_LINEAR)
+    maps = [cv2.matchTemplate(larger, one, cv2.TM_CCOEFF_NORMED) for one in small]
     return np.nan_to_num(np.max(maps, axis=0).astype(np.float64), nan=-1.0, posinf=-1.0, neginf=-1.0)
