@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from ml_training.cloud import storage
 from ml_training.data.frames import encode_jpeg
+from ml_training.data.manifest import MANIFEST_SCHEMA
 
 FRAMES = 16
 SPLITS = {"one": "train", "two": "validation", "three": "test"}
@@ -41,13 +42,17 @@ def tiny_data(tmp_path_factory):
                     "recording_id": [recording] * FRAMES,
                     "channel": [f"channel-{recording}"] * FRAMES,
                     "genre": ["news"] * FRAMES,
+                    "show": [""] * FRAMES,
                     "split": [split] * FRAMES,
                     "pts_seconds": np.arange(FRAMES, dtype=float),
                     "label": labels.astype(np.int8),
+                    "label_name": np.where(labels, "ad", "content"),
+                    "creative": [""] * FRAMES,
                     "seen_creative": [False] * FRAMES,
                     "shard_uri": [shard] * FRAMES,
                     "row": np.arange(FRAMES, dtype=np.int32),
-                }
+                },
+                schema=MANIFEST_SCHEMA,
             )
         )
     folder = root / "datasets" / DATASET_ID

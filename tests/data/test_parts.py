@@ -14,6 +14,7 @@ from ml_training.cloud import storage
 from ml_training.data import parts
 from ml_training.data.collectors import extract
 from ml_training.data.extraction import extraction_name
+from ml_training.data.frames import read_extraction
 from ml_training.data.parts import Layout
 from ml_training.data.video import sample_recording
 
@@ -102,17 +103,20 @@ def test_parts_that_are_stored_are_not_made_again(
     assert (folder / "frames-00001.parquet").stat().st_mtime_ns == kept
 
 
-def test_damage_in_a_later_part_leaves_nothing_of_the_plan(
-    tmp_path: Path, make_recording, steady_ticks, small_parts
-) -> None:
+def test_damage_in_a_later_part_leaves_nothing_of_the_plan(tmp_path: Path, make_recording, steady_ticks) -> None:
     data = bytearray(make_recording(tmp_path / "a.ts", steady_ticks(14.0)).read_bytes())
-    for at in np.random.default_rng(3).integers(len(data) // 2, len(data), 8):
+    for at in np.random.default_rng(3).integers(len(data) // 2, len(data), 200):
         data[at] ^= 0xFF
     path = tmp_path / "a.ts"
     path.write_bytes(data)
-    for workers in (1, 2):
-        extract(str(path), str(tmp_path / str(workers) / "frames"), workers=workers)
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    for workers in ("1", "2"):
+        subprocess.run([sys.executable, program, path, tmp_path / workers / "frames", workers], check=True)
     assert digests(tmp_path / "1") == digests(tmp_path / "2")
+    facts = read_extraction(str(tmp_path / "1"), "a")
+    assert facts["decode_errors"] > 0
+    assert 3 < facts["frame_count"] <= 14
 
 
 def test_the_mode_is_part_of_the_name() -> None:
