@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 FINE_TUNING_DECAY = 0.99  # of the ranges, once they are calibrated
 GOLDEN_INPUTS = 8
+WATCHED_FRAMES = 256  # of validation, where a single epoch leaves nothing to choose between: only its score is logged
 LABELS = ["content", "ad"]
 
 
@@ -98,6 +99,7 @@ def _quantize_aware(
     freeze_batch_norms(model)
     lower, upper = split_at_stage(model, card.config.training.upper.from_block, prefix=PREFIX)
     chosen = choose_samples(training, section.maximum_samples, seed)
+    watched = choose_samples(validation, WATCHED_FRAMES if section.epochs == 1 else None, seed)
     with range_decay(FINE_TUNING_DECAY):
         fit(
             upper,
@@ -106,7 +108,7 @@ def _quantize_aware(
                 chosen.labels,
                 targets=score_samples(KerasScorer(parent), chosen, data_dir),
             ),
-            validation=LabeledArrays(_activations(lower, validation, data_dir, card), validation.labels),
+            validation=LabeledArrays(_activations(lower, watched, data_dir, card), watched.labels),
             options=LoopOptions(
                 epochs=section.epochs,
                 batch_size=section.batch_size,
