@@ -8,6 +8,7 @@ holds for augmented single frames, as NumPy arrays and as tf.data, with two thre
 """
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -92,12 +93,12 @@ def multiply(root: Path, dataset_id: str) -> str:
 
 
 def measure(batches: Iterator[Any]) -> Rate:
-    """Take batches for some seconds, after a first one; each is an array of images, uint8."""
+    """Take batches for some seconds, after a first one; each is an array or a tensor of images, uint8."""
     next(batches)
     pictures = count = 0
     started, cpu = time.perf_counter(), time.process_time()
     while time.perf_counter() - started < SECONDS:
-        pictures, count = pictures + next(batches).size // SIDE_PIXELS, count + 1
+        pictures, count = pictures + math.prod(next(batches).shape) // SIDE_PIXELS, count + 1
     seconds = time.perf_counter() - started
     return Rate(pictures / seconds, (time.process_time() - cpu) / pictures * 1000, count)
 
@@ -128,7 +129,7 @@ def through_numpy(root: Path, dataset_id: str, view: View, options: Options) -> 
 def through_tensors(root: Path, dataset_id: str, options: Options) -> Rate:
     """Measure the tf.data form of single frames."""
     pipeline = Pipeline(read_examples(str(root), dataset_id, "train"), options)
-    return measure(inputs["images"] for inputs, _, _ in as_dataset(pipeline).as_numpy_iterator())
+    return measure(inputs["images"] for inputs, _, _ in as_dataset(pipeline))
 
 
 def costs(root: Path, dataset_id: str) -> dict[str, float]:
