@@ -226,10 +226,8 @@ class Pairs(NamedTuple):
         near, others = self.near[self.telling], self.others[self.telling]
         if not len(others):
             return np.zeros(0)
-        nearest = np.where(self.close[self.telling, 0], 0, 1)
-        alone = near[np.arange(len(near)), nearest]
-        there = squeezed_votes(near, others)
-        back = squeezed_votes(np.stack([others, others], axis=1)[:, :1], alone)
+        there = squeezed_votes(near, others[:, None])
+        back = squeezed_votes(others[:, None], near)
         return there if there.sum() >= back.sum() else back
 
 
