@@ -18,13 +18,30 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    """Which network, and what stands on it."""
+    """Which network, and what stands on it.
 
-    architecture: Literal["efficientnet_lite0"] = "efficientnet_lite0"
+    ``temporal`` and ``multimodal`` are heads on the embeddings of a trunk; the others judge a single frame.
+    """
+
+    architecture: Literal["efficientnet_lite0", "mobilenet_v2", "resnet50", "temporal", "multimodal"] = (
+        "efficientnet_lite0"
+    )
+    width: float = Field(1.0, gt=0, le=2)  # multiplies the channels of the trunk
     pretrained: Literal["imagenet"] | None = "imagenet"
     input_size: int = Field(224, ge=32, le=512)  # pixels, square
     dense_units: int = Field(256, ge=1)
     dropout: float = Field(0.3, ge=0, lt=1)
+    classes: list[Label] = ["content", "ad"]  # two: one probability, of an ad; more: one for each
+    trunk: Literal["efficientnet_lite0", "mobilenet_v2"] = "efficientnet_lite0"  # of temporal and multimodal
+    trunk_model: str | None = None  # folder of a trained float model whose trunk it is; None: that of ``pretrained``
+    sequence_units: int = Field(128, ge=1)  # of the LSTM over five frames
+    mfcc_bands: Literal[32, 40] = 40  # of the sound that multimodal hears
+
+    @model_validator(mode="after")
+    def _classes_hold_an_ad(self) -> Self:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes) or "ad" not in self.classes:
+            raise ValueError(f"classes must be two or more different labels, ad among them, received {self.classes}")
+        return self
 
 
 class DataSection(Section):
