@@ -215,7 +215,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def kill_and_compare(folder: Path) -> list[Figure]:
     """Kill an extraction at random points until it was killed 50 times; compare with one that nobody disturbed."""
-    path = long_recording(folder, "killed.ts", 20, "-b:v", "300k", "-vf", "scale=320:180")
+    path = long_recording(folder, "killed.ts", 10, "-b:v", "300k", "-vf", "scale=320:180")
     took, _ = run_extract(path, folder / "whole", "--workers", str(CORES))
     rng, killed, target = random.Random(1), 0, folder / "again"
     command = [sys.executable, "-m", "ml_training.data.collectors", "extract", "--video-source", str(path)]
