@@ -8,6 +8,7 @@ from ml_training.statistics.intervals import (
     metric_intervals,
     metric_values,
     paired_difference,
+    sum_interval,
 )
 
 
@@ -61,4 +62,20 @@ def test_pairs_of_other_recordings_are_refused():
 
 
 def test_values_of_nothing_are_zero():
-    assert metric_values(np.zeros(4)) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert metric_values(np.zeros(4)) == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "mcc": 0.0}
+
+
+def test_metrics_by_hand():
+    values = metric_values(np.array([90, 10, 30, 870]))
+    assert values["precision"] == pytest.approx(0.9)
+    assert values["recall"] == pytest.approx(0.75)
+    assert values["mcc"] == pytest.approx((90 * 870 - 10 * 30) / np.sqrt(100.0 * 120 * 880 * 900))
+    assert metric_values(np.array([[4, 0, 0, 6], [0, 6, 4, 0]]))["mcc"].tolist() == [1, -1]
+
+
+def test_any_sum_over_recordings_has_an_interval():
+    seconds = np.array([[10.0, 100.0], [30.0, 100.0], [20.0, 100.0]])
+    share = sum_interval(seconds, lambda sums: sums[..., 0] / sums[..., 1])
+    assert share.value == pytest.approx(0.2)
+    assert 0.1 <= share.low < 0.2 < share.high <= 0.3
+    assert sum_interval(seconds, lambda sums: sums[..., 0], value=7).value == 7

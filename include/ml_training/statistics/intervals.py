@@ -5,8 +5,11 @@
 
 Whole recordings are drawn with replacement, 2,000 times; the interval spans the 2.5 to 97.5 percentiles
 (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Fewer than two recordings give no interval.
+What is drawn are sums that each recording adds to: counts, histograms, seconds. So a draw costs the same for a minute
+as for a month.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +20,7 @@ from ml_training.utils.records import Interval
 
 DRAWS = 2000
 PERCENTILES = (2.5, 97.5)
-METRICS = ("precision", "recall", "f1")
+METRICS = ("precision", "recall", "f1", "mcc")
 
 Array = npt.NDArray[Any]
 
@@ -37,20 +40,34 @@ def count_by_recording(recording_ids: Array, labels: Array, predictions: Array) 
 
 
 def metric_values(counts: Array) -> dict[str, Array]:
-    """Return precision, recall and F1 of counts [..., 4], each [...]."""
-    hits, false, missed = (counts[..., i].astype(float) for i in range(3))
+    """Return precision, recall, F1 and MCC of counts [..., 4], each [...]; 0 where one is not defined."""
+    hits, false, missed, rest = (counts[..., i].astype(float) for i in range(4))
+    product = (hits + false) * (hits + missed) * (rest + false) * (rest + missed)
     return {
         "precision": hits / np.maximum(1, hits + false),
         "recall": hits / np.maximum(1, hits + missed),
         "f1": 2 * hits / np.maximum(1, 2 * hits + false + missed),
+        "mcc": (hits * rest - false * missed) / np.sqrt(np.maximum(1, product)),
     }
 
 
 def metric_intervals(table: RecordingCounts, *, seed: int = 0) -> dict[str, Interval]:
-    """Return precision, recall and F1 over all frames, with their 95 % intervals."""
+    """Return precision, recall, F1 and MCC over all frames, with their 95 % intervals."""
     values = metric_values(table.counts.sum(axis=0))
     draws = metric_values(_draw(table.counts, seed))
     return {name: interval_of(float(values[name]), draws[name], len(table.recordings)) for name in METRICS}
+
+
+def sum_interval(
+    sums: Array, statistic: Callable[[Array], Array], *, value: float | None = None, seed: int = 0
+) -> Interval:
+    """Return a statistic of sums over recordings, with its interval.
+
+    ``sums`` [R, K] is what each recording adds; ``statistic`` turns sums [..., K] into values [...]. ``value`` is the
+    point estimate where a finer one is known than the sums give.
+    """
+    point = float(statistic(sums.sum(axis=0))) if value is None else value
+    return interval_of(point, statistic(_draw(sums, seed)), len(sums))
 
 
 def paired_difference(first: RecordingCounts, second: RecordingCounts, metric: str, *, seed: int = 0) -> Interval:
@@ -73,7 +90,13 @@ def interval_of(value: float, draws: Array, recordings: int) -> Interval:
     return Interval(value=value, low=float(low), high=float(high), recordings=recordings)
 
 
-def _draw(counts: Array, seed: int) -> Array:
+def draw_weights(recordings: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Return how often each draw takes each recording, int64 [draws, recordings]; the same seed draws the same."""
+    if not recordings:
+        return np.zeros((DRAWS, 0), np.int64)
     generator = np.random.default_rng(seed)
-    weights = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
-    return weights @ counts
+    return generator.multinomial(recordings, np.full(recordings, 1 / recordings), size=DRAWS)
+
+
+def _draw(sums: Array, seed: int) -> Array:
+    return draw_weights(len(sums), seed) @ sums
