@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ml_training.utils.metrics import Counts, average_precision, best_f1_threshold, precision_recall_curve
-from sklearn.metrics import average_precision_score
+from ml_training.utils.metrics import Counts, average_precision, best_f1_threshold, calibration, precision_recall_curve
+from sklearn.metrics import average_precision_score, matthews_corrcoef
 
 LABELS = np.array([1, 1, 0, 0, 1, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
@@ -29,6 +29,16 @@ def test_best_threshold_by_hand():
     assert best_f1_threshold(LABELS, SCORES) == pytest.approx(0.45)
 
 
+def test_scores_that_are_shares_are_calibrated():
+    labels = np.repeat([1, 0, 1, 0], [2, 8, 9, 1])
+    scores = np.repeat([0.2, 0.9], [10, 10])
+    assert calibration(labels, scores).error == pytest.approx(0)
+    found = calibration(labels, np.repeat([0.5, 1.0], [10, 10]), bins=10)
+    assert found.error == pytest.approx((0.3 + 0.1) / 2)  # 0.5 where 0.2 are ads, 1.0 where 0.9 are
+    assert found.frames[[5, 9]].tolist() == [10, 10]
+    assert calibration(np.array([]), np.array([])).error == 0
+
+
 labelled_scores = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5, 0.75, 1.0])), min_size=2, max_size=60
 ).filter(lambda pairs: {label for label, _ in pairs} == {0, 1})
@@ -38,6 +48,12 @@ labelled_scores = st.lists(
 def test_average_precision_is_scikit_learns(pairs):
     labels, scores = (np.array(column) for column in zip(*pairs, strict=True))
     assert average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+
+
+@given(labelled_scores)
+def test_mcc_is_scikit_learns(pairs):
+    labels, scores = (np.array(column) for column in zip(*pairs, strict=True))
+    assert Counts.of(labels, scores >= 0.5).mcc == pytest.approx(matthews_corrcoef(labels, scores >= 0.5))
 
 
 @given(labelled_scores)

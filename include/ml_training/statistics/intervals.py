@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ml_training.utils.metrics import Counts
 from ml_training.utils.records import Interval
 
 DRAWS = 2000
@@ -33,10 +32,19 @@ class RecordingCounts(NamedTuple):
 
 
 def count_by_recording(recording_ids: Array, labels: Array, predictions: Array) -> RecordingCounts:
-    """Count ``labels`` (0 or 1) [N] against ``predictions`` (bool) [N] for each recording."""
-    names = sorted(set(recording_ids.tolist()))
-    rows = [Counts.of(labels[recording_ids == name], predictions[recording_ids == name]) for name in names]
-    return RecordingCounts(np.array(rows, np.int64).reshape(-1, 4), names)
+    """Count ``labels`` (0 or 1) [N] against ``predictions`` (bool) [N] for each recording, in order of name."""
+    names, owners = number_recordings(recording_ids)
+    ads, said = np.asarray(labels) == 1, np.asarray(predictions, bool)
+    places = owners * 4 + np.where(ads, np.where(said, 0, 2), np.where(said, 1, 3))
+    return RecordingCounts(np.bincount(places, minlength=len(names) * 4).reshape(-1, 4), names)
+
+
+def number_recordings(recording_ids: Array) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return the recordings in order of name, and the number of each frame's, int64 [N]; runs of a name cost little."""
+    ids = np.asarray(recording_ids)
+    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])) if len(ids) else np.zeros(0, np.int64)
+    names, owners = np.unique(ids[starts].astype(str), return_inverse=True)
+    return names.tolist(), np.repeat(owners, np.diff(np.append(starts, len(ids))))
 
 
 def metric_values(counts: Array) -> dict[str, Array]:
