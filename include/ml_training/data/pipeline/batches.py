@@ -55,6 +55,7 @@ class Options:
     index: int = 0
     drop_remainder: bool = True  # False: the last batch of an epoch is smaller
     mfcc_bands: Literal[32, 40] | None = None  # also give the MFCC of the sound
+    picture_size: int = FRAME_SIZE  # pixels: what the network takes; smaller pictures are made and changed faster
     shards_at_once: int | None = None  # None: 64, or 12 with sound
     workers: int = 2  # threads
 
@@ -72,7 +73,7 @@ BEGINNING = State()
 class Batch(NamedTuple):
     """Examples in the order of the epoch; the first dimension of each array is theirs."""
 
-    images: npt.NDArray[np.uint8]  # [B, 224, 224, 3], or [B, n, 224, 224, 3] for windows and clips
+    images: npt.NDArray[np.uint8]  # [B, S, S, 3], or [B, n, S, S, 3] for windows and clips; S is the picture_size
     labels: npt.NDArray[np.float32]  # [B], 1 ad, 0 content
     weights: npt.NDArray[np.float32]  # [B], mean 1 over an epoch
     numbers: npt.NDArray[np.int64]  # [B], which of the examples
@@ -147,7 +148,8 @@ class Pipeline:
         positions = np.arange(state.step * whole, min((state.step + 1) * whole, len(examples)))
         positions = positions[options.index :: options.num_shards]
         numbers = self._order(state.epoch)[positions]
-        images = np.empty((len(numbers), len(examples.view.offsets_seconds), FRAME_SIZE, FRAME_SIZE, 3), np.uint8)
+        size = options.picture_size
+        images = np.empty((len(numbers), len(examples.view.offsets_seconds), size, size, 3), np.uint8)
         sounds: list[Sound] = []
         for place, (position, number) in enumerate(zip(positions, numbers, strict=True)):
             generator = np.random.default_rng([options.seed, state.epoch, int(position)]) if options.augment else None
@@ -170,11 +172,12 @@ class Pipeline:
         return epoch_order(self._groups, self._draw_weights, self._shuffling, epoch=epoch)
 
     def _fill(self, images: npt.NDArray[np.uint8], number: int, generator: np.random.Generator | None) -> None:
-        """Write the pictures of an example, all of them changed alike, into ``images`` [n, 224, 224, 3]."""
-        examples = self.examples
+        """Write the pictures of an example, all of them changed alike, into ``images`` [n, S, S, 3]."""
+        examples, size = self.examples, self.options.picture_size
         change = draw_change(generator) if generator is not None else []
         for place, (file, row) in enumerate(zip(examples.file_numbers[number], examples.rows[number], strict=True)):
-            images[place] = apply_change(self._store.picture(examples.files[file], int(row)), change)
+            picture = self._store.picture(examples.files[file], int(row), size=size, rough=generator is not None)
+            images[place] = apply_change(picture, change)
 
     def _sound(self, number: int, generator: np.random.Generator | None) -> Sound:
         examples = self.examples
@@ -195,8 +198,11 @@ def _check(examples: Examples, options: Options) -> None:
         raise UsageError(f"mfcc_bands needs a view with sound, received {examples.view.name}")
     if not options.shuffle and options.weighting == "sampling" and (options.ad_share or options.hardness_factor):
         raise UsageError("without shuffle nothing is drawn: give weighting='loss', or no ad_share and hardness_factor")
-    if options.seed < 0:
-        raise UsageError(f"seed must be at least 0, received {options.seed}")
+    if options.seed < 0 or not 32 <= options.picture_size <= FRAME_SIZE:
+        raise UsageError(
+            f"seed must be at least 0 and picture_size 32 to {FRAME_SIZE}, received {options.seed} and "
+            f"{options.picture_size}"
+        )
     needed = options.batch_size * options.num_shards if options.drop_remainder else 1
     if len(examples) < needed:
         raise DatasetUnusable(f"one step takes {needed} examples, there are {len(examples)}: take a smaller batch_size")
