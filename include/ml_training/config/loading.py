@@ -51,7 +51,7 @@ def load_config(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold a mapping, received {type(content).__name__}")
     for name, value in (overrides or {}).items():
-        _set(content, name, value)
+        set_value(content, name, value)
     return parse_config(content, source=str(path))
 
 
@@ -64,10 +64,13 @@ def parse_config(content: Mapping[str, Any], *, source: str) -> TrainingConfig:
         raise ConfigError(f"{source} has {error.error_count()} mistake(s):\n{mistakes}") from error
 
 
-def _set(content: dict[str, Any], dotted: str, value: Any) -> None:
+def set_value(content: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set the value of a dotted name in what a config file holds. Raises ConfigError where that is no section."""
     *parents, last = dotted.split(".")
     for parent in parents:
-        content = content.setdefault(parent, {})
+        if content.get(parent) is None:
+            content[parent] = {}
+        content = content[parent]
         if not isinstance(content, dict):
             raise ConfigError(f"cannot set {dotted}: {parent} is not a section")
     content[last] = value

@@ -72,7 +72,7 @@ class DataSection(Section):
 
 
 class HeadStage(Section):
-    """Training of the head on features computed once."""
+    """Training of the head on features computed once; of temporal and multimodal, the head on embeddings."""
 
     epochs: int = Field(30, ge=0)
     batch_size: int = Field(128, ge=1)
@@ -88,6 +88,15 @@ class UpperStage(Section):
     learning_rate: float = Field(3e-4, gt=0)
 
 
+class EndToEndStage(Section):
+    """Training of the whole network on pictures that are changed anew each time."""
+
+    epochs: int = Field(10, ge=0)
+    batch_size: int = Field(32, ge=1)  # of all GPUs and machines together
+    learning_rate: float = Field(1e-3, gt=0)
+    batch_norms_learn: bool | None = None  # None: where no weights are given that they could keep
+
+
 class QuantizationSection(Section):
     """Quantization-aware training."""
 
@@ -99,16 +108,63 @@ class QuantizationSection(Section):
     maximum_samples: int | None = Field(None, ge=1)  # per epoch; None: all
 
 
-class TrainingSection(Section):
-    """How the weights are found."""
+class TeacherSection(Section):
+    """Another model whose scores are learned, also on changed pictures."""
 
-    seed: int = 1
+    model: str  # a float model's address, or a config, whose run on the same dataset version it is
+    share: float = Field(0.7, ge=0, le=1)  # of the targets: the rest is the labels'
+    embedding_weight: float = Field(1.0, ge=0)  # of the distance between embeddings, beside the loss of the scores
+
+
+class TrainingSection(Section):
+    """How the weights are found.
+
+    ``staged`` computes what lies below the first learning block once: for CPUs, and where little is to be learned.
+    ``end_to_end`` runs the whole network on every picture: for GPUs and small networks.
+    """
+
+    mode: Literal["staged", "end_to_end"] = "staged"
+    seed: int = Field(1, ge=0)
+    initial_model: str | None = None  # whose weights to begin with: a float model's address, or a config
+    freeze_layers: int | None = Field(None, ge=0)  # so many first layers keep their weights; None: the stage says
     augmented_copies: int = Field(1, ge=0)  # augmented variants of each training frame, beside the frame itself
+    class_weighting: bool = True  # all classes count the same, whatever their share
     label_smoothing: float = Field(0.02, ge=0, lt=0.5)
     weight_decay: float = Field(1e-4, ge=0)
+    warm_up_share: float = Field(0.1, ge=0, lt=1)  # of all steps; a cosine follows
+    ema_decay: float | None = Field(None, gt=0, lt=1)  # of the moving average of weights; None: the weights themselves
+    early_stopping_epochs: int | None = Field(None, ge=1)  # so many without a better score end a stage
+    mixed_precision: bool = True  # where there is a GPU
+    checkpoint_seconds: float = Field(60.0, ge=0)  # a kill loses no more than this, or than checkpoint_steps
+    checkpoint_steps: int | None = Field(None, ge=1)
     head: HeadStage = HeadStage()
     upper: UpperStage = UpperStage()
+    end_to_end: EndToEndStage = EndToEndStage()
     quantization: QuantizationSection = QuantizationSection()
+    teacher: TeacherSection | None = None
+
+    @model_validator(mode="after")
+    def _teachers_see_the_same_pictures(self) -> Self:
+        if self.teacher and self.mode != "end_to_end":
+            raise ValueError("a teacher needs mode: end_to_end, where it sees each changed picture too")
+        return self
+
+
+class Range(Section):
+    """What ``tune`` may choose a value from: ``low`` to ``high``, or ``choices``."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False  # small values as likely as large ones
+    whole: bool = False  # whole numbers only
+    choices: list[str | float | int | bool | None] | None = None
+
+    @model_validator(mode="after")
+    def _either_or(self) -> Self:
+        ends = self.low is not None and self.high is not None and self.low < self.high
+        if ends == (self.choices is not None) or (self.choices is not None and not self.choices):
+            raise ValueError("a range has low and high, low below high, or choices")
+        return self
 
 
 class GatesSection(Section):
@@ -134,6 +190,7 @@ class TrainingConfig(Section):
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
     gates: GatesSection = GatesSection()
+    tune: dict[str, Range] = {}  # by the dotted names of values
 
     @property
     def model_name(self) -> str:

@@ -1,55 +1,48 @@
-"""The training loop that every stage shares: some layers learn from arrays computed once.
+"""The training loop that every stage shares, whatever feeds it.
 
-    fit(head, features, labels, validation=(more, their_labels), options=LoopOptions(epochs=30, ...), store=store)
+    fit(head, LabeledArrays(features, labels), validation=held_out, options=LoopOptions(epochs=30, ...), store=store)
+    run_stage(Stage(learner, feed, judge, options, store))          # any feed: arrays, or a pipeline of pictures
 
-An epoch's order depends on the seed and the epoch alone, and its end is a checkpoint: a training that was killed goes
-on from there and ends with the same weights. The epoch with the highest average precision on validation is kept.
+A step's examples, their change and its dropout depend on the seed and the number of the step alone, and a checkpoint
+holds all else: a training that was killed at any step goes on from the last one and ends with the same weights. The
+epoch with the highest average precision on validation is kept.
 """
 
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tf_keras as keras
 
-from ml_training.training.checkpoints import CheckpointStore, TrainingState
+from ml_training.training.checkpoints import CheckpointStore, Timer, TrainingState
+from ml_training.training.feeds import ArrayFeed, Fed, Feed, Inputs, LabeledArrays, LoopOptions, class_weights, rows_of
+from ml_training.training.learner import Learner, LearnerOptions
+from ml_training.training.progress import Progress
 from ml_training.utils.errors import ModelError
 from ml_training.utils.metrics import average_precision
 
-logger = logging.getLogger(__name__)
+__all__ = ["LabeledArrays", "LoopOptions", "Stage", "class_weights", "fit", "predict", "run_stage"]
 
-keras.backend.experimental.enable_tf_random_generator()  # dropout whose state can be set, not that of a traced graph
+logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 OnEpoch = Callable[[int, dict[str, float]], None]
+Judge = Callable[[keras.Model], float]
 
-PROGRESS_SECONDS = 15.0
-WARM_UP_SHARE = 0.1  # of all steps
-
-
-class LoopOptions(NamedTuple):
-    """How one stage learns."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.0
-    seed: int = 1
+LOOKED_AT_STEPS = 10  # between two looks at the loss: on a GPU each look waits for it
 
 
-class LabeledArrays(NamedTuple):
-    """Inputs [N, ...] (an array or a memory map) and labels (0 or 1) [N].
+class Stage(NamedTuple):
+    """One stage of a training: what learns, from what, how it is judged, and where its state is kept."""
 
-    ``targets`` float [N] in [0, 1] are learned in place of the labels, as when one model learns from another.
-    """
-
-    inputs: Array
-    labels: Array
-    targets: Array | None = None
+    learner: Learner
+    feed: Feed
+    judge: Judge
+    options: LoopOptions
+    store: CheckpointStore
+    writes: bool = True  # of several machines, only one writes checkpoints
 
 
 def fit(
@@ -60,113 +53,183 @@ def fit(
     options: LoopOptions,
     store: CheckpointStore,
     on_epoch: OnEpoch | None = None,
+    ad_class: int = 1,
 ) -> float:
     """Train the layers of ``model`` that are trainable; leave it with the best epoch's weights.
 
-    Returns the best average precision on validation. Raises ModelError when the loss is no longer a number.
+    Returns the best average precision on validation, of the class ``ad_class``. Raises ModelError when the loss is no
+    longer a number, DatasetUnusable when a class has no example.
     """
+
+    def judge(judged: keras.Model) -> float:
+        scores = ad_scores(predict_classes(judged, validation.inputs, len(validation.labels)), ad_class)
+        return average_precision(validation.labels == ad_class, scores)
+
     if options.epochs == 0:
-        return average_precision(validation.labels, predict(model, validation.inputs))
-    optimizer = _compile(model, options, steps=options.epochs * _batches(len(training.labels), options.batch_size))
-    state = _restore(model, optimizer, store)
-    for epoch in range(state.epochs_done, options.epochs):
-        loss = _train_epoch(model, training, options, epoch)
-        score = average_precision(validation.labels, predict(model, validation.inputs))
-        best = score > state.best_score
-        weights = model.get_weights()
+        return judge(model)
+    feed = ArrayFeed(training, options, classes=max(2, int(model.output_shape[-1])))
+    learner = Learner(model, learner_options(options, feed.steps))
+    return run_stage(Stage(learner, feed, judge, options, store), on_epoch)
+
+
+def run_stage(stage: Stage, on_epoch: OnEpoch | None = None) -> float:
+    """Run a stage, or what is left of it; leave its model with the best weights and return the best score."""
+    return _Run(stage, on_epoch).to_the_end()
+
+
+class _Run:
+    """A stage that is under way."""
+
+    def __init__(self, stage: Stage, on_epoch: OnEpoch | None) -> None:
+        self._stage, self._on_epoch = stage, on_epoch
+        self._model, self._learner, self._options = stage.learner.model, stage.learner, stage.options
+        self._timer = Timer(self._options.checkpoint_seconds, self._options.checkpoint_steps)
+        self._best_epoch, self._best_score = 0, -1.0
+        self._best_weights = self._model.get_weights()
+
+    def to_the_end(self) -> float:
+        options, feed = self._options, self._stage.feed
+        epoch, step, finished = self._restore()
+        if not finished:
+            done = epoch * feed.examples + step * options.batch_size
+            progress = Progress(options.name, options.epochs * feed.examples, done=done)
+            for fed in feed.iterate(epoch, step, options.epochs):
+                self._step(fed)
+                progress.step(len(fed.weights))
+                if fed.last and self._end_epoch(fed.epoch + 1):
+                    break
+                if self._timer.step():
+                    self._save(fed.epoch + fed.last, 0 if fed.last else fed.step + 1)
+            logger.info("%s: %.0f examples a second", options.name, progress.rate)
+            self._save(options.epochs, 0, finished=True)
+        self._model.set_weights(self._best_weights)
+        return self._best_score
+
+    def _step(self, fed: Fed) -> None:
+        self._learner.step(fed.inputs, fed.targets, fed.weights)
+        if fed.last or fed.step % LOOKED_AT_STEPS == 0:
+            self._look_at_loss(fed.epoch)
+
+    def _look_at_loss(self, epoch: int) -> tuple[float, float]:
+        loss_sum, seen = self._learner.loss()
+        if not np.isfinite(loss_sum):
+            raise ModelError(
+                f"the loss is {loss_sum} in epoch {epoch + 1}: lower the learning rate "
+                f"({self._options.learning_rate:g})"
+            )
+        return loss_sum, seen
+
+    def _end_epoch(self, epoch: int) -> bool:
+        """Judge the epoch that is over, numbered from 1; tell whether the stage may stop early."""
+        loss_sum, seen = self._learner.loss()
+        with self._learner.averaged():
+            score = self._stage.judge(self._model)
+            if score > self._best_score:
+                self._best_epoch, self._best_score = epoch, score
+                self._best_weights = self._model.get_weights()
+        loss, of = loss_sum / max(seen, 1.0), self._options.epochs
+        logger.info("%s: epoch %d of %d: loss %.4f, validation AP %.4f", self._options.name, epoch, of, loss, score)
+        if self._on_epoch:
+            self._on_epoch(epoch, {"loss": loss, "validation_average_precision": score})
+        self._begin_epoch(epoch)
+        patience = self._options.early_stopping_epochs
+        if patience is None or epoch - self._best_epoch < patience or epoch == of:
+            return False
+        logger.info("%s: no better score for %d epochs: stopped", self._options.name, patience)
+        return True
+
+    def _begin_epoch(self, epoch: int) -> None:
+        self._learner.reset_loss()
+        for number, generator in enumerate(_dropout_generators(self._model)):
+            generator.reset_from_seed((self._options.seed * 1000 + epoch) * 100 + number)
+
+    def _save(self, epoch: int, step: int, *, finished: bool = False) -> None:
+        loss_sum, seen = self._look_at_loss(epoch)
+        learner = self._learner
         state = TrainingState(
-            epoch + 1,
-            max(score, state.best_score),
-            weights,
-            [np.asarray(variable) for variable in optimizer.variables],
-            weights if best else state.best_weights,
-        )
-        store.save(state)
-        logger.info("epoch %d of %d: loss %.4f, validation AP %.4f", epoch + 1, options.epochs, loss, score)
-        if on_epoch:
-            on_epoch(epoch + 1, {"loss": loss, "validation_average_precision": score})
-    model.set_weights(state.best_weights)
-    return state.best_score
+            epoch, step, loss_sum, seen, self._best_epoch, self._best_score, finished,
+            weights=[] if finished else self._model.get_weights(),
+            optimizer=[] if finished else [variable.numpy() for variable in _variables(learner.optimizer)],
+            average=[] if finished else [variable.numpy() for variable in learner.average],
+            dropout=[] if finished else [generator.state.numpy() for generator in _dropout_generators(self._model)],
+            best_weights=self._best_weights,
+        )  # fmt: skip
+        if self._stage.writes:
+            self._stage.store.save(state)
+        self._timer.reset()
+
+    def _restore(self) -> tuple[int, int, bool]:
+        """Take up the stored state; return the epoch and the step that come next, and whether all is done."""
+        generators = _dropout_generators(self._model)
+        state = self._stage.store.load()
+        if state is None:
+            self._begin_epoch(0)
+            return 0, 0, False
+        self._best_epoch, self._best_score = state.best_epoch, state.best_score
+        self._best_weights = state.best_weights
+        if not state.finished:
+            learner = self._learner
+            self._model.set_weights(state.weights)
+            learner.reset_loss(state.loss_sum, state.seen)
+            variables = [*_variables(learner.optimizer), *learner.average]
+            for variable, value in zip(variables, [*state.optimizer, *state.average], strict=True):
+                variable.assign(value)
+            for generator, value in zip(generators, state.dropout, strict=True):
+                generator.state.assign(value)
+        logger.info("%s: goes on at epoch %d, step %d", self._options.name, state.epoch + 1, state.step)
+        return state.epoch, state.step, state.finished
 
 
-def predict(model: keras.Model, inputs: Array, *, batch_size: int = 32) -> npt.NDArray[np.float32]:
-    """Return the model's output for every input, flattened: float32 [N]."""
+def predict(model: keras.Model, inputs: Any, *, batch_size: int = 32) -> npt.NDArray[np.float32]:
+    """Return the model's output for every input, flattened: float32 [N] where it gives one number."""
+    count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    return predict_classes(model, inputs, count, batch_size=batch_size).reshape(-1)
+
+
+def predict_classes(model: keras.Model, inputs: Any, count: int, *, batch_size: int = 32) -> npt.NDArray[np.float32]:
+    """Return the model's output for ``count`` inputs, float32 [N, ...]."""
     parts = [
-        model.predict_on_batch(np.asarray(inputs[start : start + batch_size], np.float32)).reshape(-1)
-        for start in range(0, len(inputs), batch_size)
+        model.predict_on_batch(_floats(rows_of(inputs, np.arange(start, min(start + batch_size, count)))))
+        for start in range(0, count, batch_size)
     ]
     return np.concatenate(parts)
 
 
-def class_weights(labels: Array) -> npt.NDArray[np.float32]:
-    """Return a weight for every sample that makes both classes count the same; their mean is 1."""
-    ads = float(np.mean(labels == 1))
-    return np.where(labels == 1, 0.5 / max(ads, 1e-6), 0.5 / max(1 - ads, 1e-6)).astype(np.float32)
+def ad_scores(outputs: npt.NDArray[np.float32], ad_class: int) -> npt.NDArray[np.float32]:
+    """Return P(ad) float32 [N] of outputs [N, 1], or of [N, classes]: those of the class ``ad_class``."""
+    return outputs[:, 0] if outputs.shape[-1] == 1 else outputs[:, ad_class]
 
 
-def _compile(model: keras.Model, options: LoopOptions, *, steps: int) -> Any:
-    warm_up = max(1, round(WARM_UP_SHARE * steps))
-    rate = keras.optimizers.schedules.CosineDecay(
-        options.learning_rate / 10,
-        max(1, steps - warm_up),
-        alpha=0.01,
-        warmup_target=options.learning_rate,
-        warmup_steps=warm_up,
+def learner_options(options: LoopOptions, steps_per_epoch: int) -> LearnerOptions:
+    """Return what a learner needs of the loop's options."""
+    return LearnerOptions(
+        learning_rate=options.learning_rate,
+        steps=options.epochs * steps_per_epoch,
+        weight_decay=options.weight_decay,
+        warm_up_share=options.warm_up_share,
+        ema_decay=options.ema_decay,
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=options.weight_decay)
-    model.compile(optimizer, loss=keras.losses.BinaryCrossentropy(label_smoothing=options.label_smoothing))
-    optimizer.build(model.trainable_variables)
-    return optimizer
 
 
-def _restore(model: keras.Model, optimizer: Any, store: CheckpointStore) -> TrainingState:
-    state = store.load()
-    if state is None:
-        return TrainingState(0, -1.0, [], [], model.get_weights())
-    model.set_weights(state.weights)
-    for variable, value in zip(optimizer.variables, state.optimizer, strict=True):
-        variable.assign(value)
-    logger.info("found %d epochs done in %s", state.epochs_done, store.uri)
-    return state
+def _floats(inputs: Inputs) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(array, np.float32) for name, array in inputs.items()}
+    return np.asarray(inputs, np.float32)
 
 
-def _train_epoch(model: keras.Model, training: LabeledArrays, options: LoopOptions, epoch: int) -> float:
-    order = np.random.default_rng([options.seed, epoch]).permutation(len(training.labels))
-    _seed_dropout(model, options.seed * 1000 + epoch)
-    weights = class_weights(training.labels)
-    targets = np.asarray(training.labels if training.targets is None else training.targets, np.float32)
-    total, started = 0.0, time.monotonic()
-    spoke = started
-    for start in range(0, len(order), options.batch_size):
-        chosen = np.sort(order[start : start + options.batch_size])
-        inputs = np.asarray(training.inputs[chosen], np.float32)
-        loss = model.train_on_batch(inputs, targets[chosen, None], weights[chosen])
-        if not np.isfinite(loss):
-            advice = f"lower the learning rate ({options.learning_rate:g})"
-            raise ModelError(f"the loss is {loss} in epoch {epoch + 1}: {advice}")
-        total += float(loss) * len(chosen)
-        now = time.monotonic()
-        if now - spoke > PROGRESS_SECONDS:
-            spoke = now
-            _say_progress(epoch, options.epochs, start + len(chosen), len(order), now - started)
-    return total / len(order)
+def _variables(optimizer: Any) -> list[Any]:
+    found = optimizer.variables
+    return list(found() if callable(found) else found)
 
 
-def _seed_dropout(model: keras.Model, seed: int) -> None:
-    for number, layer in enumerate(model._flatten_layers(include_self=False)):
+def _dropout_generators(model: keras.Model) -> list[Any]:
+    """Return the random generators of all drop-out layers, in order."""
+    found = []
+    for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.Dropout):
             generator = layer._random_generator
             if generator._rng_type != generator.RNG_STATEFUL:
                 raise ValueError(f"{layer.name} has no state that can be set: import training.loop before building it")
             generator._maybe_init()
-            generator._generator.reset_from_seed(seed * 100 + number)
-
-
-def _say_progress(epoch: int, epochs: int, done: int, total: int, seconds: float) -> None:
-    rate = done / seconds
-    left = (total - done + total * (epochs - epoch - 1)) / rate
-    logger.info("epoch %d: %d of %d samples, %.0f a second, %.0f s left", epoch + 1, done, total, rate, left)
-
-
-def _batches(samples: int, batch_size: int) -> int:
-    return -(-samples // batch_size)
+            found.append(generator._generator)
+    return found

@@ -1,10 +1,11 @@
 """The frames of a dataset version, as arrays.
 
 samples = read_samples("s3://adbreak", dataset_id, "validation")
+samples = read_samples("s3://adbreak", dataset_id, "validation", classes=["content", "ad", "promo"])
 for start, images in iterate_images(samples, "s3://adbreak", batch_size=64): ...    # uint8 [n, 224, 224, 3]
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from ml_training.cloud import storage
 from ml_training.data.frames import load_images
 from ml_training.data.manifest import read_manifest
 from ml_training.utils.errors import DatasetUnusable
-from ml_training.utils.records import Split
+from ml_training.utils.records import SCORED_LABELS, Split
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +28,7 @@ class Samples(NamedTuple):
     channels: Array
     genres: Array
     pts_seconds: Array  # float64
-    labels: Array  # int8: 1 ad, 0 content
+    labels: Array  # int8: 1 ad, 0 content; or the number of the class
     shard_uris: Array
     rows: Array  # int32
 
@@ -36,25 +37,51 @@ class Samples(NamedTuple):
         return Samples(*(array[chosen] for array in self))
 
 
-def read_samples(data_dir: str, dataset_id: str, split: Split) -> Samples:
-    """Read the scored frames of one split. Raises DatasetUnusable when a class is missing, or the whole version."""
+def read_samples(
+    data_dir: str, dataset_id: str, split: Split, *, classes: Sequence[str] = ("content", "ad")
+) -> Samples:
+    """Read the scored frames of one split; of more than two ``classes``, all frames with such a label.
+
+    With more than two, labels are the numbers of the classes. Raises DatasetUnusable when one of them is missing, or
+    the whole version.
+    """
     table = read_manifest(data_dir, dataset_id, compact=True)
-    wanted = (texts(table.column("split")) == split) & (table.column("label").to_numpy() >= 0)
-    wanted &= ~table.column("seen_creative").to_numpy()
+    labels = table.column("label").to_numpy() if len(classes) == 2 else _class_numbers(table, split, classes)
+    wanted = (texts(table.column("split")) == split) & (labels >= 0) & ~table.column("seen_creative").to_numpy()
     samples = Samples(
         recording_ids=texts(table.column("recording_id"), wanted),
         channels=texts(table.column("channel"), wanted),
         genres=texts(table.column("genre"), wanted),
         pts_seconds=table.column("pts_seconds").to_numpy()[wanted],
-        labels=table.column("label").to_numpy()[wanted],
+        labels=labels[wanted],
         shard_uris=texts(table.column("shard_uri"), wanted),
         rows=table.column("row").to_numpy()[wanted],
     )
-    found = {int(label) for label in np.unique(samples.labels)}
-    if found != {0, 1}:
-        missing = " and ".join(name for value, name in ((1, "ads"), (0, "content")) if value not in found)
-        raise DatasetUnusable(f"the {split} split of dataset {dataset_id} has no {missing}: label more recordings")
+    names = ("content", "ads") if len(classes) == 2 else classes
+    missing = [name for number, name in enumerate(names) if number not in samples.labels]
+    if missing:
+        told = " and ".join(reversed(missing))
+        raise DatasetUnusable(f"the {split} split of dataset {dataset_id} has no {told}: label more recordings")
     return samples
+
+
+def _class_numbers(table: pa.Table, split: Split, classes: Sequence[str]) -> npt.NDArray[np.int8]:
+    """Return the number of each frame's class, int8 [N]; -1 where it has none, or may not be seen in this split.
+
+    Ads and content are taken where they are scored. Of the other classes a creative may air in several splits: what
+    training sees is not judged on.
+    """
+    names = texts(table.column("label_name"))
+    numbers = np.full(len(names), -1, np.int8)
+    for number, name in enumerate(classes):
+        numbers[names == name] = number
+    scored = table.column("label").to_numpy() >= 0
+    numbers[~scored & np.isin(names.astype(str), SCORED_LABELS)] = -1
+    if split != "train":
+        creatives = texts(table.column("creative")).astype(str)
+        learned = np.unique(creatives[texts(table.column("split")) == "train"])
+        numbers[~scored & np.isin(creatives, learned[learned != ""])] = -1
+    return numbers
 
 
 def texts(column: pa.ChunkedArray, wanted: Array | None = None) -> Array:

@@ -12,6 +12,7 @@
     │   ├── DatasetUnusable
     │   └── ValidationFailed
     ├── ModelError               a model file, its card or its weights do not fit
+    ├── TooLittleMemory          a training step does not fit
     ├── DeviceError              a device cannot be reached or answers nonsense
     └── RegistryError            a model version or an alias is not there
 
@@ -84,6 +85,10 @@ class ValidationFailed(DataError):
 
 class ModelError(AdbreakError):
     """A model file, its card or its weights do not fit."""
+
+
+class TooLittleMemory(AdbreakError):
+    """A training step does not fit into the memory that is free."""
 
 
 class DeviceError(AdbreakError):
