@@ -58,8 +58,7 @@ def test_creatives_and_config_are_compared(data_root: Path) -> None:
 
 def test_the_command_and_versions_that_are_not_there(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = build(str(data_root), DATA)["dataset_id"]
-    arguments = ["diff", "--dataset", first, "--data-dir", str(data_root), "--json"]
-    assert main([*arguments, "--other", first]) == 0
+    assert main(["diff", first, first, "--data-dir", str(data_root), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["recordings"]["relabelled"] == []
     assert found["hours"] == 0

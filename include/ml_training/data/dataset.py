@@ -3,7 +3,7 @@
     python -m ml_training.data.dataset build  --config base_model --data-dir s3://adbreak
     python -m ml_training.data.dataset show   --dataset 4be1… --data-dir s3://adbreak
     python -m ml_training.data.dataset verify --dataset 4be1… --data-dir s3://adbreak
-    python -m ml_training.data.dataset diff   --dataset 4be1… --other 71c0… --data-dir s3://adbreak
+    python -m ml_training.data.dataset diff   4be1… 71c0… --data-dir s3://adbreak
     python -m ml_training.data.dataset import-clips --source clips --data-dir s3://adbreak
 
 A version is ``datasets/<dataset_id>/``: ``listing.jsonl`` (what it lists; its hash is the name), ``manifest.parquet``
@@ -116,14 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser("ml_training.data.dataset", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     make = _command(commands, "build", "make a dataset version", _build)
-    make.add_argument("--config", required=True, help="name or path of a training config; its data section counts")
+    make.add_argument("--config", default="base_model", help="training config whose data section counts: name or path")
     make.add_argument("--overrides", help='JSON of dotted names, such as {"data.frames_per_second": 2}')
     look = _command(commands, "show", "show its card", lambda args: show(args.data_dir, args.dataset))
     prove = _command(commands, "verify", "prove that a version holds what it says", _verify)
     prove.add_argument("--pictures", type=int, default=200, help="so many pictures are decoded (default: 200)")
     differ = _command(commands, "diff", "what changed from a version to another", _diff)
-    differ.add_argument("--other", required=True, help="the id of the later version")
-    for command in (look, prove, differ):
+    differ.add_argument("versions", nargs=2, metavar=("A", "B"), help="ids of the earlier and the later version")
+    for command in (look, prove):
         command.add_argument("--dataset", required=True, help="the version's id")
     clips = _command(commands, "import-clips", "take folders of labelled clips as recordings", _import_clips)
     clips.add_argument("--source", required=True, help="the folder that holds ads/, games/ (one for each label)")
@@ -151,7 +151,7 @@ def _verify(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _diff(args: argparse.Namespace) -> dict[str, Any]:
-    return diff(args.data_dir, args.dataset, args.other)
+    return diff(args.data_dir, *args.versions)
 
 
 def _import_clips(args: argparse.Namespace) -> dict[str, Any]:
