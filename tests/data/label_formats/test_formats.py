@@ -91,7 +91,7 @@ COMSKIP = "FILE PROCESSING COMPLETE  11500 FRAMES AT  {rate}\n------------------
 
 def test_comskip_gives_frames_and_their_rate() -> None:
     (batch,) = read(COMSKIP.format(rate=2997), "news-01.txt")
-    assert spans(batch) == [(round(1500 / 29.97, 4), round(3000 / 29.97, 4), "ad")]
+    assert spans(batch) == [(50.05, 100.1, "ad")]  # 2997 means 30000/1001
     old = "FILE PROCESSING COMPLETE\n-------------------\n1500\t3000\n"
     assert spans(read(old.replace("COMPLETE", "COMPLETE  9 FRAMES"), "a.txt", frames_per_second=50)[0])[0][0] == 30
     with pytest.raises(LabelsInvalid, match="gives frame numbers and no frame rate: say it with --fps"):
@@ -119,6 +119,34 @@ def test_cmx_has_timecode() -> None:
         read(CMX.format(fcm="NON-DROP FRAME"), "a.edl")
     with pytest.raises(LabelsInvalid, match="has frame 12 of a second of 10"):
         read(CMX.format(fcm="NON-DROP FRAME"), "a.edl", frames_per_second=10)
+
+
+CHAPTERS = """;FFMETADATA1
+title=the news
+[CHAPTER]
+TIMEBASE=1/1000
+START=0
+END=10480
+title=Content
+[CHAPTER]
+TIMEBASE=1/25
+START=262
+END=500
+title=ad
+[CHAPTER]
+START=20000000000
+END={end}
+title=the weather
+"""
+
+
+def test_chapters_count_that_are_named_by_a_label() -> None:
+    (batch,) = read(CHAPTERS.format(end=30000000000), "news-01.ffmetadata")
+    assert (batch.recording_id, spans(batch)) == ("news-01", [(0, 10.48, "content"), (10.48, 20, "ad")])
+    assert not batch.lists_ads_only
+    wrong = CHAPTERS.format(end="x").replace("the weather", "promo")
+    with pytest.raises(LabelsInvalid, match="line 13: expected a chapter with TIMEBASE=1/n, START and END"):
+        read(wrong, "a.ffmetadata")
 
 
 def annotation(who: object, *regions: dict, **more) -> dict:
@@ -187,6 +215,8 @@ def test_mistakes_in_label_studio_name_the_task(task: dict, says: str) -> None:
         ("a.tsv", "", "csv"),
         ("a.edl", "1 2 0", "edl"),
         ("a.edl", CMX, "cmx"),
+        ("a.cmx", "TITLE: EMPTY", "cmx"),
+        ("a.txt", CHAPTERS, "chapters"),
         ("a.txt", COMSKIP, "comskip"),
         ("a.jsonl", "", "events"),
     ],

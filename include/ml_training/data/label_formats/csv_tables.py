@@ -30,7 +30,7 @@ COLUMNS = {
     "start": "start", "start_seconds": "start", "end": "end", "end_seconds": "end",
     "duration": "duration", "duration_seconds": "duration",
     "label": "label", "class": "label", "creative": "creative",
-    "note": "", "notes": "", "comment": "",  # for people: passed over
+    "note": "", "notes": "", "comment": "", "confidence": "",  # for people: passed over
 }  # fmt: skip
 SEPARATORS = ",;\t"
 

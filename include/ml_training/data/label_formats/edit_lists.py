@@ -28,6 +28,7 @@ AD_ACTIONS = {"0", "3"}  # cut, commercial break
 OTHER_ACTIONS = {"1", "2"}  # mute, scene marker: nothing is said of ads
 COMSKIP_MARK = "FILE PROCESSING COMPLETE"
 COMSKIP_HEADER = re.compile(COMSKIP_MARK + r"\s+(\d+)\s+FRAMES(?:\s+AT\s+(\d+))?")
+WRITTEN_RATES = {2397: 24_000 / 1001, 2398: 24_000 / 1001, 2997: 30_000 / 1001, 5994: 60_000 / 1001}  # two decimals
 COMMENT = re.compile(r"#(?!\d)|//")  # but #250 is a frame number
 MPV_MARK = "# mpv EDL"
 
@@ -59,8 +60,7 @@ def read_comskip(text: str, source: str, options: ReadOptions) -> list[LabelBatc
         raise LabelsInvalid(
             f"{source} is not comskip's output: expected a first line with {COMSKIP_MARK}", source=source
         )
-    written = float(header.group(2)) / 100 if header.group(2) else None
-    rate = written or options.frames_per_second
+    rate = _written_rate(int(header.group(2))) if header.group(2) else options.frames_per_second
     if not rate:
         raise LabelsInvalid(
             f"{source} gives frame numbers and no frame rate: say it with --fps, or take comskip's .edl", source=source
@@ -74,6 +74,11 @@ def read_comskip(text: str, source: str, options: ReadOptions) -> list[LabelBatc
         elif words and set(line.strip()) != {"-"}:
             mistakes.append(f"line {number}: expected two frame numbers, received {line.strip()!r}")
     return [_batch(source, options, segments, mistakes)]
+
+
+def _written_rate(hundredths: int) -> float:
+    """Return the frame rate that a header means: 2398 stands for 24000/1001; 23.98 would be 0.6 s an hour off."""
+    return WRITTEN_RATES.get(hundredths, hundredths / 100)
 
 
 def _ad(place: str, start: str, end: str, rate: float | None, mistakes: list[str]) -> Segment | None:

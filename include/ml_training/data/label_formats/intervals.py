@@ -3,7 +3,8 @@
     read_intervals('{"news-0105": [{"start": 0, "end": 49.1, "label": "content"}]}', "labels.json")
 
 A segment has ``start`` and ``end`` (or ``start_seconds`` and ``end_seconds``) in seconds of media time, a ``label`` and
-perhaps a ``creative``. All mistakes of a file are told at once, each with its place.
+perhaps a ``creative``; what detection writes beside them is passed over. All mistakes of a file are told at once, each
+with its place.
 """
 
 import json
@@ -14,6 +15,7 @@ from ml_training.utils.errors import LabelsInvalid
 from ml_training.utils.records import Segment
 
 KEYS = {"start": "start_seconds", "end": "end_seconds"}
+PASSED_OVER = {"confidence", "spots"}
 
 
 def read_intervals(text: str | bytes, source: str) -> list[LabelBatch]:
@@ -52,4 +54,5 @@ def _segment(place: str, item: Any, mistakes: list[str]) -> Segment | None:
     if not isinstance(item, dict):
         mistakes.append(f"{place}: expected an object with start, end and label, received {item!r}")
         return None
-    return make_segment(place, {KEYS.get(str(key), str(key)): value for key, value in item.items()}, mistakes)
+    values = {KEYS.get(str(key), str(key)): value for key, value in item.items() if key not in PASSED_OVER}
+    return make_segment(place, values, mistakes)

@@ -9,7 +9,8 @@
 | ``csv`` | ``.csv``, ``.tsv`` | a header and a row a segment |
 | ``edl`` | ``.edl`` | the ads of one recording, as players and comskip write them |
 | ``comskip`` | ``.txt`` | the ads of one recording, in frame numbers |
-| ``cmx`` | ``.edl`` | CMX 3600, as editing programs write it |
+| ``cmx`` | ``.edl``, ``.cmx`` | CMX 3600, as editing programs write it |
+| ``chapters`` | ``.ffmetadata``, ``.ffmeta`` | chapters named by their label, as ffmpeg writes them |
 | ``label-studio`` | ``.json`` | an export, full or JSON-MIN |
 | ``events`` | ``.jsonl`` | the event log (``event_log``) |
 """
@@ -19,6 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ml_training.data.label_formats.batches import LabelBatch, ReadOptions
+from ml_training.data.label_formats.chapters import CHAPTERS_MARK, read_chapters
 from ml_training.data.label_formats.cmx import looks_like_cmx, read_cmx
 from ml_training.data.label_formats.csv_tables import read_csv
 from ml_training.data.label_formats.edit_lists import COMSKIP_MARK, read_comskip, read_edl
@@ -26,9 +28,12 @@ from ml_training.data.label_formats.intervals import read_intervals
 from ml_training.data.label_formats.label_studio import looks_like_label_studio, read_label_studio
 from ml_training.utils.errors import LabelsInvalid
 
-SOURCES = {"json": "file", "csv": "file", "edl": "edl", "comskip": "edl", "cmx": "edl", "label-studio": "person"}
+SOURCES = {
+    "json": "file", "csv": "file", "edl": "edl", "comskip": "edl", "cmx": "edl", "chapters": "edl",
+    "label-studio": "person",
+}  # fmt: skip
 FORMATS = ("auto", *SOURCES, "events")
-ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".edl", ".txt")
+ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".edl", ".cmx", ".txt", ".ffmetadata", ".ffmeta")
 
 
 def find_format(data: bytes, source: str) -> str:
@@ -41,8 +46,10 @@ def find_format(data: bytes, source: str) -> str:
         return "label-studio" if head.lstrip("\ufeff \t\r\n").startswith("[") or _is_one_task(data) else "json"
     if ending in (".csv", ".tsv"):
         return "csv"
-    if ending == ".edl":
-        return "cmx" if looks_like_cmx(_text(data, source)) else "edl"
+    if ending in (".edl", ".cmx"):
+        return "cmx" if ending == ".cmx" or looks_like_cmx(_text(data, source)) else "edl"
+    if head.startswith(CHAPTERS_MARK):
+        return "chapters"
     if head.startswith(COMSKIP_MARK):
         return "comskip"
     raise LabelsInvalid(
@@ -71,7 +78,9 @@ def read_label_file(
         return read_intervals(data, source)
     if found == "label-studio":
         return read_label_studio(_tasks(data, source), source, options)
-    readers = {"csv": read_csv, "edl": read_edl, "comskip": read_comskip, "cmx": read_cmx}
+    readers = {
+        "csv": read_csv, "edl": read_edl, "comskip": read_comskip, "cmx": read_cmx, "chapters": read_chapters,
+    }  # fmt: skip
     return readers[found](_text(data, source), source, options)
 
 
