@@ -1,0 +1,83 @@
+"""The first look at a recording: keyframes where they are close enough, its sound, and nothing else of it.
+
+    with FirstPass(keyframes="auto") as first:
+        source = first.store(recording)             # StoredRecording in a folder that goes away
+
+What is stored is what ``data.collectors extract`` stores, so everything that judges an archive judges a file as well.
+A recording whose keyframes are farther apart than models look is decoded to one frame a second.
+"""
+
+import tempfile
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+
+from ml_training.cloud import storage
+from ml_training.config.settings import read_settings
+from ml_training.data.extraction import Mode, Settings, extract_recording
+from ml_training.data.media_file import MediaFile
+from ml_training.data.recordings import Recording
+from ml_training.data.timeline import read_timeline
+from ml_training.data.workers import WorkerPool, available_cores
+from ml_training.detection.gather import StoredRecording
+from ml_training.utils.errors import RecordingUnreadable
+
+Choice = Literal["auto", "keyframes", "exact"]
+
+FARTHEST_SECONDS = 1.6  # between most keyframes: with more, a frame a second says more than it costs
+MOST = 0.9  # of the keyframes
+
+
+class FirstPass:
+    """A folder for what the first look finds; it is removed at the end."""
+
+    def __init__(self, *, mode: Choice = "auto", workers: int | None = None) -> None:
+        self._mode = mode
+        self._pool = WorkerPool(available_cores() if workers is None else workers)
+
+    def __enter__(self) -> Self:
+        folder = read_settings().work_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="detect-")
+        self.root = self._folder.name
+        self._pool.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+        self._folder.cleanup()
+
+    def store(self, recording: Recording) -> StoredRecording:
+        """Extract a recording and open what was stored. Raises RecordingUnreadable with the reason."""
+        mode = self._mode if self._mode != "auto" else choose_mode(recording.uri)
+        outcome = extract_recording(
+            recording,
+            Settings(mode=mode, stream=True),
+            output_dir=storage.join(self.root, "frames"),
+            quarantine_dir=storage.join(self.root, "quarantine"),
+            pool=self._pool,
+        )
+        if outcome.status == "quarantined":
+            raise RecordingUnreadable(f"{recording.recording_id} cannot be read: {outcome.reason}", uri=recording.uri)
+        return StoredRecording.open(self.root, recording.recording_id)
+
+    def forget(self, source: StoredRecording) -> None:
+        """Remove what is stored of a recording."""
+        for item in list(storage.list_objects(storage.join(self.root, "frames", source.recording_id) + "/")):
+            storage.delete(item.uri)
+
+
+def choose_mode(location: str) -> Mode:
+    """Return ``keyframes`` where nine in ten of them are near enough to the next, else ``exact``."""
+    with MediaFile(location) as media:
+        timeline = read_timeline(media)
+        if timeline is None:
+            return "exact"
+        shown = timeline.shown()
+        seconds = timeline.seconds(shown[timeline.is_key[shown]])
+    if len(seconds) < 2:
+        return "exact"
+    return "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS else "exact"
