@@ -1,9 +1,9 @@
-"""Lets a model file look at recordings without labels: a score for every frame.
+"""Lets a model look at recordings without labels: a score for every frame.
 
     python -m ml_training.training.predict --model models/base-general/1.0.0/model.tflite --data-dir data --output out
 
 Each recording's scores are stored as ``<output>/<recording_id>.parquet`` (pts_seconds, score). The result says which
-stretches the frames at or above the model's threshold make; single frames are judged alone, nothing is smoothed.
+stretches the frames at or above the model's threshold make; nothing is smoothed. ``detection.detect`` finds ad breaks.
 """
 
 import argparse
@@ -18,9 +18,11 @@ import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
-from ml_training.data.frames import extraction_folder, load_images, read_extraction, read_index
-from ml_training.inference.scorer import Scorer, load_scorer
+from ml_training.data.frames import extraction_folder, read_extraction, read_index
+from ml_training.inference.models import StretchScorer
+from ml_training.models.stored import open_stored
 from ml_training.training.evaluate import read_judged
+from ml_training.training.split_frames import Pictures, stretch_of_pictures
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import DatasetUnusable
 
@@ -39,8 +41,7 @@ def predict(model_uri: str, *, data_dir: str, output: str, recordings: Sequence[
         wanted = f"none of {', '.join(recordings)}" if recordings else "no recording"
         raise DatasetUnusable(f"{wanted} has frames in {data_dir}: run data.collectors extract")
     threshold = read_judged(model_uri).threshold
-    with storage.local_copy(model_uri) as path:
-        scorer = load_scorer(path)
+    with open_stored(model_uri, data_dir=data_dir) as scorer:
         seen = [_predict_recording(scorer, threshold, name, data_dir, output) for name in names]
     without = sorted(set(recordings or ()) - set(names))
     return {
@@ -69,17 +70,16 @@ def stretches(pts_seconds: Array, ads: Array, spacing: float) -> list[list[float
     ]
 
 
-def _predict_recording(scorer: Scorer, threshold: float, name: str, data_dir: str, output: str) -> dict[str, Any]:
+def _predict_recording(
+    scorer: StretchScorer, threshold: float, name: str, data_dir: str, output: str
+) -> dict[str, Any]:
     extraction = read_extraction(data_dir, name)
     index = read_index(data_dir, name)
     folder = extraction_folder(data_dir, name, extraction["extraction_id"])
-    shards, rows = np.asarray(index["shard"]), np.asarray(index["row"])
-    scores = np.zeros(len(rows), np.float32)
-    for shard in sorted(set(shards.tolist())):
-        chosen = shards == shard
-        path = storage.cached_copy(storage.join(folder, shard))
-        scores[chosen] = scorer.score(load_images(str(path), rows[chosen]))
-    pts_seconds = np.asarray(index["pts_seconds"])
+    uris = [storage.join(folder, shard) for shard in index["shard"].to_pylist()]
+    pictures = Pictures(index["pts_seconds"].to_numpy(), uris, index["row"].to_numpy())
+    scores = scorer.score(stretch_of_pictures(pictures, data_dir, extraction))
+    pts_seconds = pictures.pts_seconds
     buffer = io.BytesIO()
     pq.write_table(pa.table({"pts_seconds": pts_seconds, "score": scores}), buffer)
     storage.write_bytes(storage.join(output, f"{name}.parquet"), buffer.getvalue())
@@ -99,7 +99,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     parser = command_parser("ml_training.training.predict", __doc__)
-    parser.add_argument("--model", required=True, help="a .tflite or .keras file, its manifest or card beside it")
+    parser.add_argument("--model", required=True, help="a .keras or .tflite file, a folder of parts, an ensemble")
     parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder that holds the data")
     parser.add_argument("--recordings", nargs="+", help="ids (default: all that have frames)")
     parser.add_argument("--output", required=True, help="folder for the scores")
