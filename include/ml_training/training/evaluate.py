@@ -1,10 +1,12 @@
-"""Judges a model file on a split of a dataset version.
+"""Judges a model on a split of a dataset version: frame by frame, as breaks, and where it is weak.
 
     python -m ml_training.training.evaluate --model RUN/float/model.keras --data-dir data --split test
+    python -m ml_training.training.evaluate --model model.tflite --test-data data/datasets/4be1 --output evaluation.json
 
-The threshold comes with the model, chosen on validation. Every figure carries its 95 % interval, by bootstrap over
-recordings, and the number of recordings behind it. Beside the model it leaves ``evaluation-<split>.json``, the
-predictions, and three pictures: precision-recall curve, confusion matrix, worst errors.
+Any model: a ``.keras`` or ``.tflite`` file, a folder of trunk and head, an ensemble's YAML. The threshold comes with
+the model, chosen on validation. Every figure carries its 95 % interval, by bootstrap over recordings, and the number of
+recordings behind it. Beside the model it leaves ``evaluation-<split>.json``, the predictions, the page
+``report-<split>.html`` and three pictures: precision-recall curve, confusion matrix, worst errors.
 """
 
 import argparse
@@ -15,140 +17,212 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ml_training.cloud import storage
-from ml_training.config.schema import GatesSection
 from ml_training.config.settings import read_settings
+from ml_training.data.dataset_listing import Listing, read_listing
+from ml_training.inference.ensemble import THRESHOLD as ENSEMBLE_THRESHOLD
 from ml_training.statistics.intervals import metric_intervals
-from ml_training.training.model_card import beside, read_card
+from ml_training.statistics.score_tables import ScoreTable, score_intervals
+from ml_training.training.dataset_choice import find_dataset
+from ml_training.training.event_level import RecordingBreaks, as_rows, break_figures, judge_breaks
+from ml_training.training.model_facts import MODEL_FILES, facts_of, folder_of
 from ml_training.training.predictions import Predictions, predict_split, write_predictions
-from ml_training.training.samples import Samples, iterate_images
-from ml_training.training.tracking import tracker_of
+from ml_training.training.report import Facts, write_report
+from ml_training.training.slices import slice_figures
+from ml_training.training.tracking import Tracker, tracker_of
 from ml_training.utils.command_line import command_parser, run_command
-from ml_training.utils.errors import ModelError, ObjectNotFound
-from ml_training.utils.metrics import Counts, average_precision, precision_recall_curve
+from ml_training.utils.errors import DatasetUnusable, ModelError, UsageError
+from ml_training.utils.metrics import best_f1_threshold
 from ml_training.utils.records import Interval, Split
-from ml_training.utils.visualization import save_confusion, save_precision_recall, save_sheet
 
-WORST_ERRORS = 24
+ON_VALIDATION = "validation"  # in place of a threshold: choose it there
 
 
 class Judged(NamedTuple):
-    """A model file to judge: where it is, and what its card or manifest says of it."""
+    """A model to judge: where it is, and what its card or manifest says of it."""
 
     model_uri: str
     dataset_id: str
     threshold: float
     mlflow_run_id: str | None
+    threshold_source: str = "model"  # which was chosen on validation
+
+
+class Places(NamedTuple):
+    """Where an evaluation leaves its results."""
+
+    folder: str
+    evaluation: str
+    predictions: str
+    report: str
 
 
 def read_judged(model_uri: str) -> Judged:
-    """Read the card beside a ``.keras`` file, or the manifest beside a ``.tflite`` file. Raises ModelError."""
-    if model_uri.endswith(".keras"):
-        card = read_card(model_uri)
-        return Judged(model_uri, card.dataset_id, card.threshold, card.mlflow_run_id)
-    try:
-        manifest = storage.read_json(beside(model_uri, "manifest.json"))
-    except ObjectNotFound as error:
-        raise ModelError(f"{model_uri} has no manifest.json beside it: convert it with conversion.to_tflite") from error
-    return Judged(model_uri, manifest["dataset_id"], manifest["threshold"], manifest.get("mlflow_run_id"))
+    """Read what lies beside a model. Raises ModelError when nothing does."""
+    facts = facts_of(model_uri)
+    threshold = ENSEMBLE_THRESHOLD if facts.threshold is None else facts.threshold
+    return Judged(model_uri, facts.dataset_id or "", threshold, facts.mlflow_run_id)
 
 
 def evaluate(
     judged: Judged, *, data_dir: str, split: Split = "test", output: str | None = None
 ) -> tuple[dict[str, Any], Predictions]:
-    """Score the split, store evaluation, predictions and pictures below ``output``; return figures and predictions.
+    """Score the split, store evaluation, predictions, report and pictures; return figures and predictions.
 
-    ``output`` is a folder, by default that of the model.
+    ``output`` is a folder, by default that of the model, or the ``.json`` file that becomes the evaluation.
     """
+    if not judged.dataset_id:
+        raise UsageError(f"{judged.model_uri} does not say which dataset version judges it: give --test-data")
+    places = places_of(judged.model_uri, split, output)
     predictions = predict_split(judged.model_uri, data_dir, judged.dataset_id, split)
-    folder = output or judged.model_uri.rsplit("/", 1)[0]
-    predictions_uri = storage.join(folder, f"predictions-{split}.parquet")
-    evaluation_uri = storage.join(folder, f"evaluation-{split}.json")
-    write_predictions(predictions, predictions_uri)
-    labels = predictions.samples.labels
+    write_predictions(predictions, places.predictions)
+    listing = listing_of(data_dir, judged.dataset_id)
+    breaks = judge_breaks(predictions, judged.threshold, listing) if listing else None
     result = {
-        "version": 1,
+        "version": 2,
         "model_uri": judged.model_uri,
+        "kind": kind_of(judged.model_uri),
         "dataset_id": judged.dataset_id,
         "split": split,
         "threshold": judged.threshold,
-        "frames": len(labels),
-        "ad_share": float(np.mean(labels == 1)),
-        "average_precision": average_precision(labels, predictions.scores),
-        **{name: value.model_dump() for name, value in metric_intervals(predictions.counts(judged.threshold)).items()},
-        "by_slice": {name: interval.model_dump() for name, interval in slice_f1(predictions, judged.threshold).items()},
-        "predictions_uri": predictions_uri,
-        "evaluation_uri": evaluation_uri,
+        "threshold_source": judged.threshold_source,
+        **figures(predictions, judged.threshold, breaks),
+        "predictions_uri": places.predictions,
+        "report_uri": places.report,
+        "evaluation_uri": places.evaluation,
     }
-    storage.write_json(evaluation_uri, result)
-    _store_pictures(judged, predictions, data_dir, folder, split)
+    _store(Facts(result, predictions, breaks, data_dir), places, tracker_of(judged.mlflow_run_id))
     return result, predictions
+
+
+def figures(predictions: Predictions, threshold: float, breaks: list[RecordingBreaks] | None) -> dict[str, Any]:
+    """Return every figure of some predictions; ``events`` is None where a version does not list its labels."""
+    samples = predictions.samples
+    table = ScoreTable.of(samples.recording_ids, samples.labels, predictions.scores)
+    intervals = metric_intervals(predictions.counts(threshold)) | score_intervals(table)
+    return {
+        "frames": len(samples.labels),
+        "recordings": len(table.recordings),
+        "ad_share": float(np.mean(samples.labels == 1)),
+        **{name: interval.model_dump() for name, interval in intervals.items()},
+        "by_slice": slice_figures(predictions, threshold),
+        "events": break_figures(breaks) if breaks is not None else None,
+    }
 
 
 def slice_f1(predictions: Predictions, threshold: float) -> dict[str, Interval]:
     """Return the F1 of every channel and genre, by ``channel=name``; a slice without ads or content is left out."""
-    samples = predictions.samples
-    found = {}
-    for field, values in (("channel", samples.channels), ("genre", samples.genres)):
-        for value in sorted({str(value) for value in values if value}):
-            mask = values == value
-            if len(np.unique(samples.labels[mask])) == 2:
-                found[f"{field}={value}"] = metric_intervals(predictions.counts(threshold, mask))["f1"]
-    return found
+    found = slice_figures(predictions, threshold)
+    wanted = [name for name in found if name.startswith(("channel=", "genre="))]
+    return {name: Interval.model_validate(found[name]["f1"]) for name in wanted}
 
 
-def _store_pictures(judged: Judged, predictions: Predictions, data_dir: str, folder: str, split: str) -> None:
-    kind = "float" if judged.model_uri.endswith(".keras") else "int8"
-    labels, scores = predictions.samples.labels, predictions.scores
-    tracker = tracker_of(judged.mlflow_run_id)
-    gates = GatesSection()
+def kind_of(model_uri: str) -> str:
+    """Return ``float``, ``int8`` or ``ensemble``."""
+    if model_uri.endswith((".yaml", ".yml")):
+        return "ensemble"
+    converted = model_uri.endswith(".tflite") or storage.exists(storage.join(folder_of(model_uri), "manifest.json"))
+    return "int8" if converted and not model_uri.endswith(".keras") else "float"
+
+
+def places_of(model_uri: str, split: Split, output: str | None) -> Places:
+    """Return where results go."""
+    folder = output or folder_of(model_uri)
+    evaluation = storage.join(folder, f"evaluation-{split}.json")
+    if output and output.endswith(".json"):
+        folder, evaluation = output.rpartition("/")[0] or ".", output
+    return Places(
+        folder,
+        evaluation,
+        storage.join(folder, f"predictions-{split}.parquet"),
+        storage.join(folder, f"report-{split}.html"),
+    )
+
+
+def threshold_on_validation(model_uri: str, data_dir: str, dataset_id: str) -> float:
+    """Return the threshold with the best F1 on the validation split of a dataset version."""
+    predictions = predict_split(model_uri, data_dir, dataset_id, "validation")
+    return best_f1_threshold(predictions.samples.labels, predictions.scores)
+
+
+def listing_of(data_dir: str, dataset_id: str) -> Listing | None:
+    """Return what a version lists: its labels at their exact times; None for one that is only a manifest."""
+    if not storage.exists(storage.join(data_dir, "datasets", dataset_id, "listing.jsonl")):
+        return None
+    return read_listing(data_dir, dataset_id)
+
+
+def _store(facts: Facts, places: Places, tracker: Tracker) -> None:
+    """Store report and pictures, and then the evaluation, which says that all is there."""
+    result = facts.result
+    kind = result["kind"]
     with tempfile.TemporaryDirectory() as temporary:
-        files = [Path(temporary) / f"{name}-{split}.png" for name in ("precision_recall", "confusion", "worst_errors")]
-        curve = precision_recall_curve(labels, scores)
-        save_precision_recall(curve, threshold=judged.threshold, bounds=(gates.precision, gates.recall), path=files[0])
-        save_confusion(Counts.of(labels, scores >= judged.threshold), files[1])
-        _save_worst(predictions, judged.threshold, data_dir, files[2])
-        for file in files:
-            storage.upload(file, storage.join(folder, file.name))
-            tracker.log_file(file, f"plots/{kind}")
-    intervals = metric_intervals(predictions.counts(judged.threshold))
-    tracker.log_metrics({f"{split}/{kind}/{name}": interval.value for name, interval in intervals.items()})
+        for file in write_report(facts, Path(temporary)):
+            storage.upload(file, storage.join(places.folder, file.name))
+            tracker.log_file(file, f"{'plots' if file.suffix == '.png' else 'reports'}/{kind}")
+    rows = as_rows(facts.breaks) if facts.breaks is not None else None
+    storage.write_json(places.evaluation, {**result, "breaks": rows})
+    found = {name: value["value"] for name, value in result.items() if isinstance(value, dict) and "value" in value}
+    events = result["events"] or {}
+    found |= {f"break_{name}": events[name]["value"] for name in ("precision", "recall", "f1") if name in events}
+    tracker.log_metrics({f"{result['split']}/{kind}/{name}": value for name, value in found.items()})
 
 
-def _save_worst(predictions: Predictions, threshold: float, data_dir: str, path: Path) -> None:
-    samples, scores = predictions.samples, predictions.scores
-    wrong = np.flatnonzero((scores >= threshold) != (samples.labels == 1))
-    chosen = np.sort(wrong[np.argsort(-np.abs(scores[wrong] - threshold), kind="stable")][:WORST_ERRORS])
-    shown: Samples = samples.take(chosen)
-    batches = iterate_images(shown, data_dir, batch_size=64) if len(chosen) else ()
-    images = [image for _, batch in batches for image in batch]
-    captions = [
-        f"{recording} {seconds:.0f} s\nis {'ad' if label else 'content'}, scored {score:.2f}"
-        for recording, seconds, label, score in zip(
-            shown.recording_ids, shown.pts_seconds, shown.labels, scores[chosen], strict=True
-        )
-    ]
-    save_sheet(images, captions, title=f"{len(wrong)} of {len(scores)} frames wrong; the worst", path=path)
+def _threshold(args: argparse.Namespace, judged: Judged, data_dir: str) -> Judged:
+    if args.threshold is None:
+        return judged
+    if args.threshold == ON_VALIDATION:
+        chosen = threshold_on_validation(judged.model_uri, data_dir, judged.dataset_id)
+        return judged._replace(threshold=chosen, threshold_source=f"validation of {judged.dataset_id}")
+    try:
+        return judged._replace(threshold=float(args.threshold), threshold_source="given")
+    except ValueError as error:
+        raise UsageError(f"--threshold takes a number or 'validation', received {args.threshold!r}") from error
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
-    judged = read_judged(args.model)
+    try:
+        judged = read_judged(args.model)
+    except ModelError:
+        if args.model.endswith(MODEL_FILES) or storage.is_s3(args.model) or Path(args.model).exists():
+            raise
+        raise UsageError(f"there is no model {args.model}: give a file, a folder or an ensemble's YAML") from None
+    data_dir = args.data_dir
     if args.test_data:
-        judged = judged._replace(dataset_id=args.test_data)
-    if args.threshold is not None:
-        judged = judged._replace(threshold=args.threshold)
-    result, _ = evaluate(judged, data_dir=args.data_dir, split=args.split, output=args.output)
-    return result
+        data_dir, dataset_id = find_dataset(args.test_data, data_dir)
+        judged = judged._replace(dataset_id=dataset_id)
+    judged = _threshold(args, judged, data_dir)
+    try:
+        result, _ = evaluate(judged, data_dir=data_dir, split=args.split, output=args.output)
+        return result if args.json else readable(result)
+    except DatasetUnusable as error:
+        if args.test_data:
+            raise
+        raise DatasetUnusable(f"{error.message}; or judge on another version with --test-data") from error
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the main figures as lines for people; the report has the others."""
+    lines = {name: str(result[name]) for name in ("model_uri", "dataset_id", "split", "frames", "recordings")}
+    lines["threshold"] = f"{result['threshold']:.4f} ({result['threshold_source']})"
+    named = {**result, **{f"break_{name}": value for name, value in (result["events"] or {}).items()}}
+    for name, value in named.items():
+        if isinstance(value, dict) and "value" in value:
+            span = "" if value["low"] is None else f" ({value['low']:.4f} to {value['high']:.4f})"
+            lines[name] = f"{value['value']:.4f}{span}"
+    return {**lines, "report": result["report_uri"]}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     parser = command_parser("ml_training.training.evaluate", __doc__)
-    parser.add_argument("--model", required=True, help="a .keras or .tflite file, its card or manifest beside it")
+    parser.add_argument(
+        "--model", required=True, help="a .keras or .tflite file, a folder of parts, or an ensemble's YAML"
+    )
     parser.add_argument("--data-dir", default=read_settings().data_dir, help="bucket or folder that holds the data")
-    parser.add_argument("--test-data", help="dataset version (default: the one that the model was trained on)")
+    parser.add_argument("--test-data", help="dataset version, its folder, or a data folder (default: the model's own)")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
-    parser.add_argument("--threshold", type=float, help="instead of the model's own")
-    parser.add_argument("--output", help="folder for the results (default: the model's)")
+    parser.add_argument("--threshold", help="instead of the model's: a number, or 'validation' to choose it there")
+    parser.add_argument("--output", help="folder for the results, or a .json file (default: the model's folder)")
     parser.set_defaults(run=_run)
     return run_command(parser, argv)
 
