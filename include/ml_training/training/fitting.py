@@ -1,8 +1,13 @@
-"""How the classifier's weights are found: the head first, then the upper blocks.
+"""Finds the weights of any architecture, in the way that its config says.
 
-    model = fit_classifier(config, data, work_dir=..., checkpoints="s3://.../checkpoints", on_epoch=tracker.epoch)
+    fitted = fit_model(config, data, Place(work_dir, "s3://.../checkpoints", on_epoch=tracker.epoch))
+    fitted.parts                        # {"model": ...} or {"trunk": ..., "head": ...}
 
-Both stages learn from activations below the first learning block, computed once (``training.activations``).
+| architecture | mode | module |
+| --- | --- | --- |
+| of single frames | ``staged`` | ``training.staged``: activations once, head, upper blocks |
+| of single frames | ``end_to_end`` | ``training.end_to_end``: the whole network on changed pictures |
+| temporal, multimodal | both | ``training.sequences``: a head on the embeddings of a trained trunk |
 """
 
 from collections.abc import Callable
@@ -11,102 +16,84 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tf_keras as keras
 
 from ml_training.cloud import storage
-from ml_training.config.schema import TrainingConfig
-from ml_training.models.efficientnet import build_classifier, freeze_below, split_at_pool, split_at_stage
-from ml_training.training.activations import compute_activations
+from ml_training.config.schema import EndToEndStage, HeadStage, ModelSection, TrainingConfig, UpperStage
 from ml_training.training.checkpoints import CheckpointStore
-from ml_training.training.loop import LabeledArrays, LoopOptions, fit, predict
+from ml_training.training.loop import LoopOptions, OnEpoch
 from ml_training.training.samples import Samples
 
 Array = npt.NDArray[Any]
-OnEpoch = Callable[[str, int, dict[str, float]], None]
 
 
 class TrainingData(NamedTuple):
     """The two splits that a training may see, and where their pictures are."""
 
     data_dir: str
+    dataset_id: str
     training: Samples
     validation: Samples
 
 
+class Place(NamedTuple):
+    """Where a training keeps what it computes, and whom it tells of each epoch: stage, epoch from 1, figures."""
+
+    work_dir: Path
+    checkpoints: str
+    on_epoch: Callable[[str, int, dict[str, float]], None]
+
+    def store(self, stage: str) -> CheckpointStore:
+        """Return where the state of a stage is kept."""
+        return CheckpointStore(storage.join(self.checkpoints, f"{stage}.npz"))
+
+    def reporter(self, stage: str) -> OnEpoch:
+        """Return what is to be told of each epoch of a stage."""
+        return lambda epoch, values: self.on_epoch(stage, epoch, values)
+
+
 class Fitted(NamedTuple):
-    """A trained classifier and its scores on the validation frames, float32 [N]."""
+    """Trained networks by the names of their files, and what they say of validation."""
 
-    model: keras.Model
-    validation_scores: npt.NDArray[np.float32]
-
-
-def fit_classifier(
-    config: TrainingConfig, data: TrainingData, *, work_dir: Path, checkpoints: str, on_epoch: OnEpoch
-) -> Fitted:
-    """Train as ``config`` says; ``work_dir`` holds the activations, ``checkpoints`` the state after each epoch."""
-    seed = config.training.seed
-    keras.utils.set_random_seed(seed)
-    model = build_classifier(config.model, weights=config.model.pretrained)
-    lower, upper = split_at_stage(model, config.training.upper.from_block)
-    training, validation = _activations(lower, config, data, work_dir)
-    _fit_head(model, config, training, validation, checkpoints, on_epoch)
-    freeze_below(model, config.training.upper.from_block)
-    section = config.training.upper
-    fit(
-        upper,
-        training,
-        validation=validation,
-        options=_options(config, section.epochs, section.batch_size, section.learning_rate),
-        store=CheckpointStore(storage.join(checkpoints, "upper.npz")),
-        on_epoch=lambda epoch, values: on_epoch("upper", epoch, values),
-    )
-    return Fitted(model, predict(upper, validation.inputs))
+    parts: dict[str, Any]
+    validation_scores: npt.NDArray[np.float32]  # [N], P(ad)
+    validation_labels: Array  # [N]; of more than two classes, their numbers
 
 
-def _activations(
-    lower: keras.Model, config: TrainingConfig, data: TrainingData, work_dir: Path
-) -> tuple[LabeledArrays, LabeledArrays]:
-    copies = 1 + config.training.augmented_copies
-    seed = config.training.seed
-    inputs = compute_activations(lower, data.training, data.data_dir, work_dir, copies=copies, seed=seed)
-    held_out = compute_activations(lower, data.validation, data.data_dir, work_dir)
-    return (
-        LabeledArrays(inputs, np.tile(data.training.labels, copies)),
-        LabeledArrays(held_out, data.validation.labels),
-    )
+def fit_model(config: TrainingConfig, data: TrainingData, place: Place) -> Fitted:
+    """Train as ``config`` says. Raises ModelError, DatasetUnusable and TooLittleMemory with advice."""
+    if config.model.architecture in ("temporal", "multimodal"):
+        from ml_training.training.sequences import fit_on_embeddings
+
+        return fit_on_embeddings(config, data, place)
+    if config.training.mode == "end_to_end":
+        from ml_training.training.end_to_end import fit_end_to_end
+
+        return fit_end_to_end(config, data, place)
+    from ml_training.training.staged import fit_staged
+
+    return fit_staged(config, data, place)
 
 
-def _fit_head(
-    model: keras.Model,
-    config: TrainingConfig,
-    training: LabeledArrays,
-    validation: LabeledArrays,
-    checkpoints: str,
-    on_epoch: OnEpoch,
-) -> None:
-    pooled, head = split_at_pool(model, config.training.upper.from_block)
-    section = config.training.head
-    fit(
-        head,
-        LabeledArrays(_features(pooled, training.inputs), training.labels),
-        validation=LabeledArrays(_features(pooled, validation.inputs), validation.labels),
-        options=_options(config, section.epochs, section.batch_size, section.learning_rate),
-        store=CheckpointStore(storage.join(checkpoints, "head.npz")),
-        on_epoch=lambda epoch, values: on_epoch("head", epoch, values),
-    )
-
-
-def _features(pooled: keras.Model, inputs: Array) -> Array:
-    width = int(pooled.output_shape[-1])
-    return predict(pooled, inputs).reshape(-1, width)
-
-
-def _options(config: TrainingConfig, epochs: int, batch_size: int, learning_rate: float) -> LoopOptions:
+def loop_options(config: TrainingConfig, stage: HeadStage | UpperStage | EndToEndStage, name: str) -> LoopOptions:
+    """Return how a stage of a config learns."""
+    section = config.training
     return LoopOptions(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=config.training.weight_decay,
-        label_smoothing=config.training.label_smoothing,
-        seed=config.training.seed,
+        epochs=stage.epochs,
+        batch_size=stage.batch_size,
+        learning_rate=stage.learning_rate,
+        weight_decay=section.weight_decay,
+        label_smoothing=section.label_smoothing,
+        seed=section.seed,
+        class_weighting=section.class_weighting,
+        warm_up_share=section.warm_up_share,
+        ema_decay=section.ema_decay,
+        early_stopping_epochs=section.early_stopping_epochs,
+        checkpoint_seconds=section.checkpoint_seconds,
+        checkpoint_steps=section.checkpoint_steps,
+        name=name,
     )
+
+
+def ad_class_of(section: ModelSection) -> int:
+    """Return the label of an ad: 1 of two classes, its place among more."""
+    return 1 if len(section.classes) == 2 else section.classes.index("ad")

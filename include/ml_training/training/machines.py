@@ -4,7 +4,7 @@
     with strategy.scope():
         model = starting_model(config)
         learning = in_precision(model, precision())      # 'mixed_bfloat16' on a GPU that has it, None on a processor
-    part = part_of_data(strategy)                 # Part(num_shards=2, index=0, is_chief=True)
+    part = part_of_data(strategy)                 # Part(num_shards=2, number=0, is_chief=True)
 
 Several GPUs of a machine learn together by ``MirroredStrategy``, several machines by ``MultiWorkerMirroredStrategy``:
 start the same command on each with a ``TF_CONFIG`` that names all of them. The batch of the config is that of all
@@ -32,7 +32,7 @@ class Part(NamedTuple):
     """What part of the data this machine reads, and whether it writes."""
 
     num_shards: int = 1
-    index: int = 0
+    number: int = 0
     is_chief: bool = True
 
 
