@@ -55,7 +55,7 @@ def test_a_row_of_separators_is_a_break() -> None:
 
 def test_a_moment_alone_is_no_break_and_far_ones_are_two() -> None:
     alone = [(60.0, 60.3)]
-    assert breaks_from(scan(alone, alone), Rule()) == []
+    assert breaks_from(scan(alone, [*alone, (75.0, 75.3)]), Rule()) == []
     assert breaks_from(scan([], []), Rule()) == []
     far = [(t, t + 0.3) for t in (10.0, 30.0, 200.0, 220.0)]
     assert spans(breaks_from(scan(far, far), Rule())) == [(10.0, 50.0), (200.0, 240.0)]
