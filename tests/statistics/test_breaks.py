@@ -103,6 +103,13 @@ def test_intervals_span_what_recordings_say():
     assert same.low == pytest.approx(0.4) == same.high
 
 
+def test_the_median_of_unordered_errors_has_a_narrow_interval():
+    falling = [match_breaks([(0, 60)], [(error, 60 + error)]) for error in np.linspace(4, 0, 41).tolist()]
+    median = break_scores(falling).median_boundary_error_seconds
+    assert median.value == pytest.approx(2)
+    assert 1 < median.low < 2 < median.high < 3
+
+
 def test_a_better_detector_is_better_by_more_than_chance():
     good = [match_breaks([(0, 60)], [(0, 60)]) for _ in range(20)]
     bad = [match_breaks([(0, 60)], [(0, 60)] if number % 2 else []) for number in range(20)]

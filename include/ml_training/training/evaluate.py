@@ -24,7 +24,7 @@ from ml_training.statistics.intervals import metric_intervals
 from ml_training.statistics.score_tables import ScoreTable, score_intervals
 from ml_training.training.dataset_choice import find_dataset
 from ml_training.training.event_level import RecordingBreaks, as_rows, break_figures, judge_breaks
-from ml_training.training.model_facts import MODEL_FILES, facts_of, folder_of
+from ml_training.training.model_facts import MODEL_FILES, facts_of, folder_of, version_of
 from ml_training.training.predictions import Predictions, predict_split, write_predictions
 from ml_training.training.report import Facts, write_report
 from ml_training.training.slices import slice_figures
@@ -80,6 +80,7 @@ def evaluate(
     result = {
         "version": 2,
         "model_uri": judged.model_uri,
+        "model_version": version_of(judged.model_uri),
         "kind": kind_of(judged.model_uri),
         "dataset_id": judged.dataset_id,
         "split": split,

@@ -15,6 +15,7 @@ from ml_training.training.model_card import beside
 from ml_training.utils.errors import ModelError, ObjectNotFound
 
 MODEL_FILES = (".keras", ".tflite", *ENSEMBLE_ENDINGS)
+PARTS = ("model", "trunk", "head")
 ORDER = (MANIFEST_NAME, CARD_NAME, DESCRIPTION_NAME)  # the last one says how to use a model, not what it was made from
 
 
@@ -29,6 +30,13 @@ class ModelFacts(NamedTuple):
 def folder_of(uri: str) -> str:
     """Return the folder that a model is in, or is."""
     return (uri.rpartition("/")[0] or ".") if uri.endswith(MODEL_FILES) else uri.rstrip("/")
+
+
+def version_of(uri: str) -> str:
+    """Return what changes when a model's files do: by it stored predictions are told from those of another model."""
+    names = [f"{part}{ending}" for part in PARTS for ending in (".keras", ".tflite")]
+    files = [uri] if uri.endswith(ENSEMBLE_ENDINGS) else [storage.join(folder_of(uri), name) for name in names]
+    return " ".join(storage.stat(file).version for file in files if storage.exists(file))
 
 
 def facts_of(uri: str) -> ModelFacts:

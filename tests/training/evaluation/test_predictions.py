@@ -1,6 +1,7 @@
 """What a model said is stored and found again, and only where it is about the same frames."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,9 @@ def test_stored_predictions_are_those_of_this_model_and_version(root):
     assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is None
     evaluate.evaluate(evaluate.read_judged(root.model_uri), data_dir=root.folder)
     assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is not None
+    os.utime(root.model_uri, (4e9, 4e9))  # the file was replaced
+    assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is None
+    evaluate.evaluate(evaluate.read_judged(root.model_uri), data_dir=root.folder)
     evaluation = Path(folder_of(root.model_uri)) / "evaluation-test.json"
     evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), "dataset_id": "other"}))
     assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is None
