@@ -114,11 +114,11 @@ class Bench:
     def models(self) -> None:
         """Train the models of frames and judge each on every second of the held-out recordings."""
         self.trained["base"] = train_frames(self.world, "base_model")
-        base = self.frames("base", "base int8", self.trained["base"].int8_uri)
+        base = self.frames("base", "base int8", self.trained["base"].shipped)
         self.judge("base int8, frame F1", base["f1"].value)
         with self.steps.part("temporal"):
             self.trained["temporal"] = train_frames(self.world, "temporal", trunk=self.trained["base"])
-            found = self.frames("temporal", "temporal int8", self.trained["temporal"].int8_uri)
+            found = self.frames("temporal", "temporal int8", self.trained["temporal"].shipped)
             self.judge("temporal int8, precision", found["precision"].value)
             self.judge("temporal int8, recall", found["recall"].value)
         with self.steps.part("multimodal"):
@@ -140,7 +140,7 @@ class Bench:
     def multimodal(self) -> None:
         """Train the multimodal model and judge it with its sound and without."""
         self.trained["multimodal"] = train_frames(self.world, "multimodal", trunk=self.trained["base"], **LITE0_TRUNK)
-        model = self.trained["multimodal"].int8_uri
+        model = self.trained["multimodal"].shipped
         heard = self.frames("multimodal", "multimodal int8", model)
         deaf = self.frames("multimodal", "multimodal int8, no sound", model, sound=False)
         gain = paired_difference(heard["table"], deaf["table"], "f1")
@@ -316,6 +316,10 @@ def main() -> int:
     """Run in the folder ``BENCH``, else in a temporary one."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     started = time.monotonic()
+    if (scale := os.environ.get("SCALE", "")) not in SCALES:
+        sys.exit(f"SCALE must be one of {', '.join(filter(None, SCALES))}, received {scale!r}")
+    if scale == "full" and "BENCH" not in os.environ:
+        sys.exit("SCALE=full takes hours: say with BENCH=DIR where it is kept, so that it can be gone on with")
     with tempfile.TemporaryDirectory(prefix="bench-detection-") as temporary:
         bench = Bench(Path(os.environ.get("BENCH", temporary)).resolve())
         bench.run()

@@ -21,10 +21,15 @@ from ml_training.utils.hashing import sha256_file, short_hash
 
 
 class Trained(NamedTuple):
-    """A model's files: the float one and the int8 one, each with what lies beside it."""
+    """A model's file in float, and the folder of its int8 files; None where it was not converted."""
 
     float_uri: Path
-    int8_uri: Path
+    int8_uri: Path | None
+
+    @property
+    def shipped(self) -> Path:
+        """The int8 files, else the float one."""
+        return self.int8_uri or self.float_uri
 
 
 class Detected(NamedTuple):
@@ -35,7 +40,13 @@ class Detected(NamedTuple):
 
 
 def train_frames(
-    world: World, config: str, *, trunk: Trained | None = None, dataset_id: str | None = None, **overrides: Any
+    world: World,
+    config: str,
+    *,
+    trunk: Trained | None = None,
+    dataset_id: str | None = None,
+    convert: bool = True,
+    **overrides: Any,
 ) -> Trained:
     """Train a model by its config on a dataset version and convert it; ``trunk`` is the model whose trunk it takes."""
     require_config(config)
@@ -45,6 +56,8 @@ def train_frames(
     version = ["--dataset", dataset_id or world.dataset_id, "--overrides", world.overrides(**overrides)]
     trained = world.steps.command("training.train", "--config", config, *data, *version)
     model = Path(trained["model_uri"])
+    if not convert:
+        return Trained(model, None)
     int8 = Path(trained["run_uri"]) / "int8"
     options = ["--model", model, "--output", int8, "--quantize", "int8", *data]
     if not (int8 / "manifest.json").exists():
@@ -76,9 +89,9 @@ def score_frames(world: World, model: Path, recordings: Sequence[Recorded], *, s
 def train_detector(world: World, frames: Trained, *, dataset_id: str | None = None) -> Path:
     """Train sequence model and durations on a frame model; returns the detector's folder."""
     dataset_id = dataset_id or world.dataset_id
-    key = short_hash([dataset_id, _content(frames.int8_uri), world.steps.code])
+    key = short_hash([dataset_id, _content(frames.shipped), world.steps.code])
     output = world.folder / "detectors" / key
-    options = ["--data-dir", world.root, "--dataset", dataset_id, "--model", frames.int8_uri, "--output", output]
+    options = ["--data-dir", world.root, "--dataset", dataset_id, "--model", frames.shipped, "--output", output]
 
     world.steps.kept("detector", key, lambda: world.steps.command("detection.train", *options))
     return output
@@ -128,12 +141,11 @@ def dataset_without(world: World, *, genres: Sequence[str] = (), channels: Seque
 
 
 def train_without(world: World, *, genres: Sequence[str] = (), channels: Sequence[str] = ()) -> Path:
-    """Train frame model and detector without some genres and channels; return the detector's folder."""
+    """Train frame model (in float) and detector without some genres and channels; return the detector's folder."""
     dataset_id, overrides = dataset_without(world, genres=genres, channels=channels)
     changed = {name: value for name, value in json.loads(overrides).items() if name != "data.split_shares"}
-    return train_detector(
-        world, train_frames(world, "base_model", dataset_id=dataset_id, **changed), dataset_id=dataset_id
-    )
+    frames = train_frames(world, "base_model", dataset_id=dataset_id, convert=False, **changed)
+    return train_detector(world, frames, dataset_id=dataset_id)
 
 
 def _content(path: Path) -> str:

@@ -41,14 +41,14 @@ class Steps:
         self.folder = folder
         self.code = code_version()
         self.notes: list[str] = []
+        os.environ |= {"ADBREAK_WORK_DIR": str(folder / "work"), "MLFLOW_TRACKING_URI": ""}
 
     def command(self, module: str, *arguments: object) -> dict[str, Any]:
         """Run ``python -m ml_training.MODULE``; return its result. Raises LeftOut, StepFailed."""
         require_module(module)
         words = [sys.executable, "-m", f"ml_training.{module}", "--json", *map(str, arguments)]
-        own = {"ADBREAK_WORK_DIR": str(self.folder / "work"), "MLFLOW_TRACKING_URI": ""}
         started = time.monotonic()
-        done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **own})
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         print(f"    {time.monotonic() - started:6.0f} s  {module} {_named(arguments)}", flush=True)
         if done.returncode:
             raise StepFailed(f"{' '.join(words[2:])}: exit code {done.returncode}: {done.stderr[-SAID_BYTES:]}")
