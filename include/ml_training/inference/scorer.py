@@ -1,4 +1,4 @@
-"""One scorer for every model file: pictures in, probabilities of an ad out.
+"""A scorer of single pictures: pictures in, probabilities of an ad out; ``inference.models`` opens models of any kind.
 
     scorer = load_scorer(Path("model.tflite"))
     scores = scorer.score(images)          # uint8 [N, 224, 224, 3] RGB -> float32 [N]
@@ -43,17 +43,24 @@ def scale(images: Images) -> npt.NDArray[np.float32]:
     return (images.astype(np.float32) - 127.0) / 128.0
 
 
+def load_interpreter(path: Path, *, content: bytes | None = None, threads: int = 1) -> Any:
+    """Return LiteRT's interpreter of a file, or of ``content`` made of it. Raises ModelError when it cannot run."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    source: dict[str, Any] = {"model_path": str(path)} if content is None else {"model_content": content}
+    try:
+        interpreter = Interpreter(**source, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{path} is not a model that LiteRT can run: {error}") from error
+    return interpreter
+
+
 class TfliteScorer:
     """A ``.tflite`` file in LiteRT with XNNPACK."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{path} is not a model that LiteRT can run: {error}") from error
+        self._interpreter = load_interpreter(path, threads=threads)
         self.input: dict[str, Any] = self._interpreter.get_input_details()[0]
         self.output: dict[str, Any] = self._interpreter.get_output_details()[0]
 
