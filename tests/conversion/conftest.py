@@ -1,10 +1,11 @@
-"""A tiny dataset version: 3 recordings of 16 frames, in which ads are reddish and content bluish."""
+"""A tiny dataset version: 3 recordings of 16 frames, in which ads are reddish and hiss, content bluish and quiet."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ml_training.cloud import storage
+from ml_training.data.audio.sound import SAMPLE_RATE, encode_flac, shard_name
 from ml_training.data.frames import encode_jpeg
 from ml_training.data.manifest import MANIFEST_SCHEMA
 
@@ -25,6 +26,10 @@ def write_shard(root, recording, generator, labels):
     folder = root / "frames" / recording / "x"
     folder.mkdir(parents=True)
     pq.write_table(table, folder / "frames-00000.parquet")
+    noise = generator.normal(0, 1, (len(labels), SAMPLE_RATE)) * np.where(labels, 6000, 200)[:, None]
+    (folder / shard_name(0)).write_bytes(encode_flac(noise.ravel().astype(np.int16)))
+    facts = {"recording_id": recording, "extraction_id": "x", "shard_seconds": float(FRAMES), "sound": {"shards": 1}}
+    storage.write_json(str(folder / "extraction.json"), facts)
     return f"frames/{recording}/x/frames-00000.parquet"
 
 

@@ -1,18 +1,25 @@
-"""The manifest that travels with a model file: what it is, what it takes and gives, how to use it.
+"""The manifest that travels with a model's files: what they are, what they take and give, how to use them.
 
 manifest = read_manifest("s3://adbreak/training/<run_id>/int8/model.tflite")
-manifest.sha256, manifest.threshold, manifest.input.scale
+manifest.sha256, manifest.threshold, [part.file for part in manifest.parts], manifest.view.offsets_seconds
+
+Version 2 knows models of several files. A manifest of version 1 is read as one of version 2 with a single part.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from ml_training.cloud import storage
+from ml_training.inference.description import MANIFEST_NAME, ViewDescription
+from ml_training.models.stored import model_folder
 from ml_training.utils.errors import ModelError, ObjectNotFound
 from ml_training.utils.records import Record
 
-MANIFEST_NAME = "manifest.json"
 GOLDEN_NAME = "golden.npz"
+
+__all__ = ["GOLDEN_NAME", "MANIFEST_NAME", "Manifest", "read_manifest"]
 
 
 class TensorDescription(Record):
@@ -25,30 +32,49 @@ class TensorDescription(Record):
     zero_point: int
 
 
+class PartDescription(Record):
+    """One file of a model."""
+
+    name: Literal["model", "trunk", "head"]
+    file: str
+    sha256: str
+    size_bytes: int
+    inputs: list[TensorDescription]
+    output: TensorDescription
+
+
 class Preprocessing(Record):
-    """How a picture becomes the input."""
+    """How a picture, and perhaps sound, becomes the input."""
 
     resize: str
     input: str = "(x - 127) / 128, RGB"
+    sound: str | None = None
 
 
 class Golden(Record):
-    """Inputs and the outputs that this file gave for them, in a file beside it."""
+    """Inputs and the outputs that these files gave for them, in a file beside them.
+
+    ``inputs`` and ``outputs`` are the first part's; those of a head are ``head_<input>`` and ``head_outputs``.
+    """
 
     inputs: str = GOLDEN_NAME
     n: int
 
 
 class Manifest(Record):
-    """What is known of a ``.tflite`` file."""
+    """What is known of a converted model."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     model_name: str
-    sha256: str
-    size_bytes: int
+    architecture: str = "efficientnet_lite0"
+    sha256: str  # of the first part's file
+    size_bytes: int  # of all parts
     quantization: str
-    input: TensorDescription
-    output: TensorDescription
+    input: TensorDescription  # of the first part: a picture
+    output: TensorDescription  # of the last part: the scores
+    parts: list[PartDescription]
+    view: ViewDescription = ViewDescription()
+    mfcc_bands: int | None = None
     preprocessing: Preprocessing
     threshold: float  # the float model's, chosen on the validation split
     labels: list[str]
@@ -61,11 +87,19 @@ class Manifest(Record):
     parent_uri: str
     created_at: datetime
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("version") != 1:
+            return content
+        whole = {key: content[key] for key in ("sha256", "size_bytes", "output")}
+        part = {"name": "model", "file": "model.tflite", "inputs": [content["input"]], **whole}
+        return {**content, "version": 2, "parts": [part]}
+
 
 def read_manifest(model_uri: str) -> Manifest:
-    """Read the manifest beside a ``.tflite`` file. Raises ModelError when there is none."""
-    uri = f"{model_uri.rsplit('/', 1)[0]}/{MANIFEST_NAME}"
+    """Read the manifest beside a ``.tflite`` file, or in a folder. Raises ModelError when there is none."""
     try:
-        return Manifest.model_validate(storage.read_json(uri))
+        return Manifest.model_validate(storage.read_json(storage.join(model_folder(model_uri), MANIFEST_NAME)))
     except ObjectNotFound as error:
         raise ModelError(f"{model_uri} has no {MANIFEST_NAME}: convert it with conversion.to_tflite") from error

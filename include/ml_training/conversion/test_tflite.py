@@ -1,4 +1,4 @@
-"""Judges the int8 file itself: its accuracy, its loss against its float parent, its operators and its size.
+"""Judges the int8 files themselves: their accuracy, their loss against the float parent, operators and size.
 
     python -m ml_training.conversion.test_tflite --model RUN/int8/model.tflite --parent RUN/float/model.keras
 
@@ -14,7 +14,9 @@ import numpy as np
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.conversion.manifest import read_manifest
-from ml_training.inference.scorer import TfliteScorer
+from ml_training.inference.parts import TflitePart
+from ml_training.inference.scorer import load_interpreter
+from ml_training.models.stored import model_folder
 from ml_training.statistics.intervals import metric_intervals, paired_difference
 from ml_training.training.evaluate import evaluate, read_judged, slice_f1
 from ml_training.training.model_card import read_card
@@ -44,13 +46,14 @@ def judge_int8_file(
     )
     int8_counts, float_counts = int8.counts(manifest.threshold), scores.counts(parent.threshold)
     floats = float_tensors(model_uri)
-    report_uri = storage.join(model_uri.rsplit("/", 1)[0], "report.json")
+    report_uri = storage.join(model_folder(model_uri), "report.json")
     report = {
         "version": 1,
         "model_name": manifest.model_name,
         "model_uri": model_uri,
         "sha256": manifest.sha256,
         "size_bytes": manifest.size_bytes,
+        "parts": [part.model_dump(include={"name", "file", "sha256", "size_bytes"}) for part in manifest.parts],
         "dataset_id": manifest.dataset_id,
         "split": "test",
         "split_unit": _split_unit(data_dir, manifest.dataset_id),
@@ -72,9 +75,14 @@ def judge_int8_file(
 
 
 def float_tensors(model_uri: str) -> list[str]:
-    """Return the names of the file's tensors that are not integers."""
-    with storage.local_copy(model_uri) as path:
-        return [name for name, kind in TfliteScorer(path).tensor_types().items() if kind in FLOAT_TYPES]
+    """Return the names of the tensors that are not integers, of all of the model's files; a head's as ``head:name``."""
+    names = []
+    for part in read_manifest(model_uri).parts:
+        prefix = "" if part.name == "model" else f"{part.name}:"
+        with storage.local_copy(storage.join(model_folder(model_uri), part.file)) as path:
+            kinds = TflitePart(load_interpreter(path)).tensor_types()
+        names += [f"{prefix}{name}" for name, kind in kinds.items() if kind in FLOAT_TYPES]
+    return names
 
 
 def _against_champion(

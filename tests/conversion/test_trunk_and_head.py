@@ -1,0 +1,163 @@
+"""Models of two files, from stored float networks to judged int8 files."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras as keras
+from ml_training.cloud import storage
+from ml_training.config.schema import TrainingConfig
+from ml_training.conversion import test_tflite as judge
+from ml_training.conversion import to_tflite
+from ml_training.conversion.manifest import Manifest, read_manifest
+from ml_training.inference.models import open_model
+from ml_training.inference.stretch import stretch_of
+from ml_training.models.architectures import build, parts_of
+from ml_training.models.stored import describe, save_parts
+from ml_training.training.model_card import ModelCard
+from ml_training.utils.errors import ModelError
+
+DATASET_ID = "tinydataset00000"
+RED = np.zeros((8, 224, 224, 3), np.uint8) + np.array([180, 60, 60], np.uint8)
+IMAGES = np.concatenate([RED, RED[..., ::-1]])
+
+
+def config_of(architecture: str, **values: object) -> TrainingConfig:
+    model = {
+        "architecture": architecture,
+        "trunk": "mobilenet_v2",
+        "width": 0.1,
+        "pretrained": None,
+        "input_size": 64,
+        "dense_units": 16,
+        "sequence_units": 8,
+        "mfcc_bands": 32,
+        **values,
+    }
+    return TrainingConfig.model_validate({"model_type": "base", "variant": architecture[:5], "model": model})
+
+
+def store(config: TrainingConfig, folder: Path) -> str:
+    """A float model with its card, as a training leaves them; it knows nothing."""
+    keras.utils.set_random_seed(2)
+    parts = parts_of(build(config.model))
+    address = save_parts(parts, describe(config.model, 0.5), str(folder))
+    card = ModelCard(
+        model_name=config.model_name,
+        run_id=folder.parent.name,
+        dataset_id=DATASET_ID,
+        config=config,
+        code_version="x",
+        threshold=0.5,
+        validation_average_precision=0.5,
+        mlflow_run_id=None,
+        seconds=1.0,
+        created_at=datetime.now(UTC),
+    )
+    storage.write_json(str(folder / "card.json"), card.model_dump(mode="json"))
+    return address
+
+
+@pytest.fixture(scope="module")
+def work_dir(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADBREAK_WORK_DIR", str(tmp_path_factory.mktemp("work")))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module", params=["temporal", "multimodal"])
+def converted(request, tiny_data, work_dir, tmp_path_factory):
+    run = tmp_path_factory.mktemp(request.param)
+    parent = store(config_of(request.param), run / "float")
+    result = to_tflite.convert_to_int8(parent, data_dir=tiny_data, output=str(run / "int8"))
+    return parent, result, run / "int8"
+
+
+def test_both_files_are_int8_and_described(converted):
+    _, result, folder = converted
+    manifest = read_manifest(result["model_uri"])
+    assert result["model_uri"].endswith("/trunk.tflite")
+    assert [part.file for part in manifest.parts] == ["trunk.tflite", "head.tflite"]
+    assert {tensor.dtype for part in manifest.parts for tensor in [*part.inputs, part.output]} == {"int8"}
+    assert (manifest.input.scale, manifest.input.zero_point) == (1 / 128, -1)
+    assert manifest.size_bytes == sum((folder / part.file).stat().st_size for part in manifest.parts)
+    assert manifest.quantization == "int8-ptq"
+    assert manifest.preprocessing.resize == "stretch-inter_area-224, inter_area-64"
+    assert not judge.float_tensors(result["model_uri"])
+
+
+def test_golden_outputs_are_the_files_own(converted):
+    _, _, folder = converted
+    golden = np.load(folder / "golden.npz")
+    model = open_model(folder)
+    for part, prefix in ((model._trunk, ""), (model._head, "head_")):
+        for place in range(len(golden[f"{prefix}outputs"])):
+            if prefix:
+                inputs = {name: golden[f"head_{name}"][place] for name in part.input_shapes}
+            else:
+                inputs = dict.fromkeys(part.input_shapes, golden["inputs"][place])
+            assert np.array_equal(part.run_raw(inputs), golden[f"{prefix}outputs"][place])
+
+
+def test_the_files_say_what_the_float_model_says(converted):
+    parent, _, folder = converted
+    sound = np.random.default_rng(0).normal(0, 2000, 16 * 16_000).astype(np.int16)
+    for stretch in (stretch_of(IMAGES, sound=sound), stretch_of(IMAGES)):
+        expected = open_model(Path(parent).parent).score(stretch)
+        assert np.abs(open_model(folder).score(stretch) - expected).max() < 0.05
+
+
+def test_the_whole_model_is_judged_on_the_test_split(converted, tiny_data, capsys):
+    parent, result, folder = converted
+    words = ["--json", "--model", result["model_uri"], "--parent", parent, "--data-dir", tiny_data]
+    assert judge.main(words) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["all_int8"]
+    assert [part["name"] for part in report["parts"]] == ["trunk", "head"]
+    assert report["frames"] == 16
+    assert report["mean_score_difference"] < 0.05
+    assert (folder / "report.json").is_file()
+
+
+def test_the_same_conversion_is_found_again(converted, tiny_data):
+    parent, _, folder = converted
+    assert to_tflite.convert_to_int8(parent, data_dir=tiny_data, output=str(folder))["reused"]
+
+
+def test_more_classes_keep_their_columns(tiny_data, work_dir, tmp_path):
+    labels = ["ad", "content", "promo"]
+    parent = store(config_of("mobilenet_v2", classes=labels), tmp_path / "run" / "float")
+    output = str(tmp_path / "int8")
+    words = ["--json", "--model", str(Path(parent).parent), "--output", output, "--data-dir", tiny_data]
+    assert to_tflite.main(words) == 0
+    manifest = read_manifest(output)
+    assert (manifest.labels, manifest.output.shape, manifest.quantization) == (labels, [1, 3], "int8-ptq")
+    expected, received = (open_model(path).read(stretch_of(IMAGES)) for path in (Path(parent), Path(output)))
+    assert np.abs(expected.classes - received.classes).max() < 0.05
+    assert np.array_equal(received.scores, received.classes[:, 0])
+
+
+def test_a_file_as_output_is_refused(tmp_path, capsys):
+    assert to_tflite.main(["--model", str(tmp_path), "--output", str(tmp_path / "head.tflite")]) == 2
+    assert "expected a folder in --output" in capsys.readouterr().err
+
+
+def test_a_manifest_of_version_1_is_read(converted):
+    _, result, _ = converted
+    content = read_manifest(result["model_uri"]).model_dump(mode="json")
+    for key in ("architecture", "parts", "view", "mfcc_bands"):
+        del content[key]
+    read = Manifest.model_validate({**content, "version": 1, "preprocessing": {"resize": "x", "input": "y"}})
+    assert (read.version, read.view.name, read.architecture) == (2, "frames", "efficientnet_lite0")
+    assert [(part.file, part.sha256) for part in read.parts] == [("model.tflite", content["sha256"])]
+
+
+def test_a_missing_head_is_said(converted, tmp_path):
+    _, _, folder = converted
+    (tmp_path / "manifest.json").write_bytes((folder / "manifest.json").read_bytes())
+    (tmp_path / "trunk.tflite").write_bytes((folder / "trunk.tflite").read_bytes())
+    with pytest.raises(ModelError, match=r"there is no head\.tflite"):
+        open_model(tmp_path)
