@@ -163,6 +163,7 @@ class _Run:
         generators = _dropout_generators(self._model)
         state = self._stage.store.load()
         if state is None:
+            logger.info("%s: begins", self._options.name)
             self._begin_epoch(0)
             return 0, 0, False
         self._best_epoch, self._best_score = state.best_epoch, state.best_score
