@@ -1,6 +1,6 @@
 """What detection knows of each second of a recording: columns in groups, each of which may be missing.
 
-    features.groups["sound"]                        # float32 [T, 27], a row a second; absent where there is no sound
+    features.groups["sound"]                        # float32 [T, 30], a row a second; absent where there is no sound
     matrix(features, without=("archive",))          # float32 [T, WIDTH]: all columns, then a flag for each group
 
 A second ``t`` is the media time from ``t`` to ``t + 1``. A missing group is zero, and its flag says so: the sequence
@@ -21,11 +21,12 @@ SOUND = (
     *("level", "level_spread", "level_range", "quiet_share", "flatness", "flux", "flux_spread", "onsets", "syllables"),
     *(f"shape_{number}" for number in range(1, 10)),
     *(f"shape_spread_{number}" for number in range(1, 10)),
+    *("jump_1", "jump_3", "jump_8"),
 )
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "picture": ("log_odds",),
     "sound": SOUND,
-    "shots": ("change", "motion", "luma", "sharpness", "cut_rate"),
+    "shots": ("change", "motion", "luma", "sharpness", "cut_rate", "coherence", "recurs_near", "recurs_far"),
     "separators": ("dip", "silence", "black", "black_near"),
     "overlay": ("logo", "logo_slow", "bars_high", "bars_wide"),
     "within": REPETITION,

@@ -23,6 +23,7 @@ from ml_training.data.frames import Image, extraction_folder, load_images, read_
 from ml_training.detection.evidence import Repeat, piece_bounds, repetition
 from ml_training.detection.features import Cues, Floats, RecordingFeatures, Times, held, seconds_of
 from ml_training.detection.overlay import OverlayWatcher
+from ml_training.detection.recurrence import hashes_of, recurrence
 from ml_training.detection.sound_cues import ReadSound, separators, sound_cues
 from ml_training.inference.stretch import Stretch
 
@@ -92,6 +93,7 @@ class FrameColumns(NamedTuple):
     luma: Floats
     sharpness: Floats
     black: npt.NDArray[np.bool_]
+    hashes: npt.NDArray[np.uint64]
     overlay: Floats
     log_odds: Floats | None
 
@@ -113,6 +115,7 @@ def gather(source: StoredRecording, *, score: Score | None = None) -> RecordingF
     frames = FrameColumns(
         seconds=stretch.pts_seconds,
         black=source.index["is_black"].to_numpy(zero_copy_only=False),
+        hashes=hashes_of(source.index["phash"].to_pylist()),
         overlay=watcher.columns(),
         log_odds=None if scores is None else log_odds(scores),
         **numbers,
@@ -203,7 +206,8 @@ def shot_columns(frames: FrameColumns, seconds: int) -> Floats:
     by_second = held_columns(frames.seconds, columns, seconds)
     cuts = np.pad((by_second[:, 0] > CUT).astype(np.float32), CUT_RATE_SECONDS // 2, mode="edge")
     rate = np.convolve(cuts, np.full(CUT_RATE_SECONDS, 1 / CUT_RATE_SECONDS), mode="valid")
-    return np.column_stack([by_second, rate[:seconds]]).astype(np.float32)
+    hashes = held(frames.seconds, frames.hashes, seconds)
+    return np.column_stack([by_second, rate[:seconds], recurrence(hashes)]).astype(np.float32)
 
 
 def black_columns(frames: FrameColumns, seconds: int) -> Floats:

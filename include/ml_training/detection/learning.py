@@ -16,6 +16,7 @@ import numpy as np
 
 from ml_training.detection.detector import Detector, Weights
 from ml_training.detection.durations import LabelSpan, learn_durations
+from ml_training.detection.edges import average, learn_edges
 from ml_training.detection.evidence import Repeat, repetition
 from ml_training.detection.features import Floats, RecordingFeatures, assemble, matrix
 from ml_training.detection.records import Break, spans_of
@@ -80,21 +81,20 @@ def learn_detector(lessons: Sequence[Lesson], *, schedule: Schedule = Schedule()
     """Learn networks, durations and weights. Needs recordings of two channels or more, with ads and content."""
     examples = [example_of(lesson, seed + number) for number, lesson in enumerate(lessons)]
     mean, scale = statistics(examples)
-    edge_share = float(np.mean(np.concatenate([e.targets.edges[e.targets.edge_weights > 0] for e in examples])))
-    edge_share = float(np.clip(edge_share, 1e-3, 0.3))
     parts = folds([lesson.channel for lesson in lessons], FOLDS)
-    members = []
+    members, edges = [], []
     judged: dict[str, dict[int, Judgement]] = {name: {} for name in CONDITIONS}
     for number, left_out in enumerate(parts):
         logger.info("learning network %d of %d, %d recordings left out", number + 1, len(parts), len(left_out))
         others = [examples[i] for i in range(len(examples)) if i not in left_out]
         members.append(learn(others, mean, scale, schedule=schedule, seed=seed + number))
-        alone = SequenceModel(mean, scale, members[-1:], edge_share)
+        edges.append(learn_edges([(e.variants[0], e.targets.edges, e.targets.edge_weights) for e in others]))
+        alone = SequenceModel(mean, scale, members[-1:], edges[-1])
         for name, without in CONDITIONS.items():
             for i in left_out:
                 judged[name][i] = Judgement(*alone.log_odds(matrix(lessons[i].features, without=without)))
     durations = learn_durations([lesson.spans for lesson in lessons])
-    detector = Detector(SequenceModel(mean, scale, members, edge_share), durations)
+    detector = Detector(SequenceModel(mean, scale, members, average(edges)), durations)
     detector = replace(detector, weights=tune(detector, lessons, [judged[name] for name in TUNED_ON]))
     scores = {name: score(lessons, decided(detector, lessons, found)) for name, found in judged.items()}
     return Learned(detector, scores)

@@ -1,7 +1,8 @@
 """The sequence model: from a minute of features on either side to the odds that a second is an ad.
 
     model = SequenceModel.from_bytes(data)
-    ads, edges = model.log_odds(matrix(features))         # float32 [T] each: an ad is on air; one begins or ends here
+    ads = model.ads(matrix(features))                     # float32 [T]: log odds of an ad
+    ads, edges = model.log_odds(matrix(features))         # and of an item that begins or ends (``edges``)
 
 A residual network of dilated convolutions over seconds (Bai et al., An empirical evaluation of generic convolutional
 networks for sequence modeling, 2018), learned with tf_keras (``sequence_training``). What it computes is a few matrix
@@ -16,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ml_training.detection.edges import EdgeModel
 from ml_training.detection.features import WIDTH, Floats
 from ml_training.utils.errors import ModelError
 
@@ -23,7 +25,6 @@ DILATIONS = (1, 2, 4, 8, 16, 32)  # with three taps each: 63 seconds on either s
 TAPS = 3
 UNITS = 32
 CLIP = 5.0  # standardised values are kept within
-HEADS = 2  # an ad is on air; an ad begins or ends
 FORMAT = 1
 
 
@@ -32,7 +33,7 @@ class Member:
     """The weights of one network.
 
     ``enter`` [WIDTH, U] and its bias, for each dilation ``taps`` [3, U, U] and ``mix`` [U, U] with biases [U],
-    ``leave`` [U, 2] and its bias.
+    ``leave`` [U, 1] and its bias.
     """
 
     enter: tuple[Floats, Floats]
@@ -41,12 +42,12 @@ class Member:
     leave: tuple[Floats, Floats]
 
     def run(self, inputs: Floats) -> Floats:
-        """Return log odds [T, 2] of standardised features [T, WIDTH]."""
+        """Return log odds [T] of standardised features [T, WIDTH]."""
         state = np.maximum(inputs @ self.enter[0] + self.enter[1], 0)
         for dilation, taps, mix in zip(DILATIONS, self.taps, self.mixes, strict=True):
             hidden = np.maximum(dilated(state, taps[0], dilation) + taps[1], 0)
             state = state + hidden @ mix[0] + mix[1]
-        return np.asarray(np.maximum(state, 0) @ self.leave[0] + self.leave[1], np.float32)
+        return np.asarray(np.maximum(state, 0) @ self.leave[0] + self.leave[1], np.float32)[:, 0]
 
     def arrays(self, prefix: str) -> dict[str, Floats]:
         """Return the weights under names of their own."""
@@ -70,24 +71,26 @@ class Member:
 
 @dataclass(frozen=True)
 class SequenceModel:
-    """Members that are averaged, and how the columns are standardised; ``edge_share`` is how often edges are."""
+    """Members that are averaged, how the columns are standardised, and what tells where items begin and end."""
 
     mean: Floats  # [WIDTH], 0 for flags
     scale: Floats  # [WIDTH], 1 for flags
     members: list[Member]
-    edge_share: float
+    edges: EdgeModel
+
+    def ads(self, rows: Floats) -> Floats:
+        """Return, for rows [T, WIDTH], the log odds of an ad, float32 [T]."""
+        inputs = standardise(rows, self.mean, self.scale)
+        return np.mean([member.run(inputs) for member in self.members], axis=0).astype(np.float32)
 
     def log_odds(self, rows: Floats) -> tuple[Floats, Floats]:
         """Return, for rows [T, WIDTH], the log odds of an ad and those of an edge against the usual, float32 [T]."""
-        inputs = standardise(rows, self.mean, self.scale)
-        both = np.mean([member.run(inputs) for member in self.members], axis=0)
-        usual = np.log(self.edge_share / (1 - self.edge_share))
-        return both[:, 0].astype(np.float32), (both[:, 1] - usual).astype(np.float32)
+        return self.ads(rows), self.edges.log_odds(rows)
 
     def to_bytes(self) -> bytes:
         """Return the model as an .npz file; the same model gives the same bytes."""
         arrays: dict[str, Any] = {"mean": self.mean, "scale": self.scale}
-        arrays |= {"format": np.array(FORMAT), "edge_share": np.array(self.edge_share), "width": np.array(WIDTH)}
+        arrays |= {"format": np.array(FORMAT), "width": np.array(WIDTH), **self.edges.arrays()}
         for number, member in enumerate(self.members):
             arrays |= member.arrays(f"member{number}")
         sink = io.BytesIO()
@@ -106,7 +109,7 @@ class SequenceModel:
                         f"{WIDTH}: learn it again with detection.train"
                     )
                 members = [Member.from_arrays(stored, f"member{number}") for number in range(int(stored["members"]))]
-                return cls(stored["mean"], stored["scale"], members, float(stored["edge_share"]))
+                return cls(stored["mean"], stored["scale"], members, EdgeModel.from_arrays(stored))
         except (ValueError, KeyError, OSError) as error:
             raise ModelError(f"expected a sequence model, received {len(data)} bytes that are none: {error}") from error
 

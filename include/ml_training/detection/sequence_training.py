@@ -1,7 +1,7 @@
 """Learns the sequence model: which columns, over two minutes, tell ads from programme.
 
     examples = [Example(variants, targets, "channel-01"), ...]       # a recording each
-    member = learn(examples, Schedule(epochs=60), seed=1)
+    member = learn(examples, *statistics(examples), schedule=Schedule(epochs=60), seed=1)
 
 A recording comes in variants (with all of the archive, with a part of it). In each pass a random stretch of each is
 taken, and whole groups of columns are taken away by chance: so the model relies on no single one of them, and knows
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ml_training.detection.features import COLUMNS, GROUPS, WIDTH, Floats, group_columns, group_flag
-from ml_training.detection.sequence import DILATIONS, HEADS, TAPS, UNITS, Member, standardise
+from ml_training.detection.sequence import DILATIONS, TAPS, UNITS, Member, standardise
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ SHIFT = 0.3  # of standard deviation, the same over a stretch: channels differ b
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be learned of a recording: values and weights float32 [T] of both heads."""
+    """What is to be learned of a recording, values and weights float32 [T]: an ad is on air; one begins or ends."""
 
     ads: Floats
     ad_weights: Floats
@@ -43,8 +43,8 @@ class Targets:
     edge_weights: Floats
 
     def stacked(self) -> Floats:
-        """Return float32 [T, 4]."""
-        return np.stack([self.ads, self.ad_weights, self.edges, self.edge_weights], axis=1)
+        """Return values and weights of the ads, float32 [T, 2]."""
+        return np.stack([self.ads, self.ad_weights], axis=1)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,6 @@ class Schedule:
     learning_rate: float = 3e-3
     dropout: float = 0.2
     weight_decay: float = 1e-3
-    edge_weight: float = 0.5
 
 
 def statistics(examples: Sequence[Example]) -> tuple[Floats, Floats]:
@@ -104,16 +103,15 @@ def learn(
         schedule.learning_rate / 10, steps, warmup_target=schedule.learning_rate, warmup_steps=max(1, steps // 10)
     )
     optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, clipnorm=1.0)
-    loss = _loss(schedule.edge_weight)
 
     def step(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            value = loss(targets, model(inputs, training=True))
+            value = _loss(targets, model(inputs, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return value
 
-    step = tf.function(step, input_signature=[tf.TensorSpec((None, None, WIDTH)), tf.TensorSpec((None, None, 4))])
+    step = tf.function(step, input_signature=[tf.TensorSpec((None, None, WIDTH)), tf.TensorSpec((None, None, 2))])
     prepared = [[standardise(rows, mean, scale) for rows in example.variants] for example in examples]
     stacked = [example.targets.stacked() for example in examples]
     rng = np.random.default_rng(seed)
@@ -129,7 +127,7 @@ def learn(
 
 
 def network(dropout: float) -> Any:
-    """Return the network as tf_keras has it: [B, T, WIDTH] -> log odds [B, T, 2]."""
+    """Return the network as tf_keras has it: [B, T, WIDTH] -> log odds [B, T, 1]."""
     import tf_keras
     from tf_keras import layers
 
@@ -142,7 +140,7 @@ def network(dropout: float) -> Any:
         )(state)
         hidden = layers.Dropout(dropout)(hidden)
         state = layers.Add()([state, layers.Dense(UNITS, name=f"mix{number}")(hidden)])
-    outputs = layers.Dense(HEADS, name="leave")(layers.ReLU()(state))
+    outputs = layers.Dense(1, name="leave")(layers.ReLU()(state))
     return tf_keras.Model(inputs, outputs)
 
 
@@ -157,18 +155,12 @@ def member_of(model: Any) -> Member:
     return Member(pair("enter"), [pair(f"taps{n}") for n in numbers], [pair(f"mix{n}") for n in numbers], pair("leave"))
 
 
-def _loss(edge_weight: float) -> Any:
+def _loss(targets: Any, outputs: Any) -> Any:
+    """Return the cross entropy of outputs [B, T, 1] against values and weights [B, T, 2]."""
     import tensorflow as tf
 
-    def weighted(values: Any, weights: Any, logits: Any) -> Any:
-        entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=values, logits=logits)
-        return tf.reduce_sum(entropy * weights) / tf.maximum(tf.reduce_sum(weights), 1.0)
-
-    def loss(targets: Any, outputs: Any) -> Any:
-        ads = weighted(targets[..., 0], targets[..., 1], outputs[..., 0])
-        return ads + edge_weight * weighted(targets[..., 2], targets[..., 3], outputs[..., 1])
-
-    return loss
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets[..., 0], logits=outputs[..., 0])
+    return tf.reduce_sum(entropy * targets[..., 1]) / tf.maximum(tf.reduce_sum(targets[..., 1]), 1.0)
 
 
 def _batch(
@@ -178,10 +170,10 @@ def _batch(
     rng: np.random.Generator,
     longest: int,
 ) -> tuple[Floats, Floats]:
-    """Return inputs [B, T, WIDTH] and targets [B, T, 4] of random stretches; beyond a recording nothing weighs."""
+    """Return inputs [B, T, WIDTH] and targets [B, T, 2] of random stretches; beyond a recording nothing weighs."""
     length = min(longest, max(len(stacked[number]) for number in chosen))
     inputs = np.zeros((len(chosen), length, WIDTH), np.float32)
-    targets = np.zeros((len(chosen), length, 4), np.float32)
+    targets = np.zeros((len(chosen), length, 2), np.float32)
     for place, number in enumerate(chosen):
         rows = prepared[number][int(rng.integers(len(prepared[number])))]
         start = int(rng.integers(max(1, len(rows) - length + 1)))

@@ -1,6 +1,6 @@
 """What each second of a recording sounds like, in numbers that no channel's level or equalisation shifts.
 
-    columns, level = sound_cues(read_sound, seconds=3600)       # float32 [3600, 27], int8 [180000]
+    columns, level = sound_cues(read_sound, seconds=3600)       # float32 [3600, 30], int8 [180000]
 
 Speech, music and effects differ in how the level moves, how flat the spectrum is and how it is shaped; commercials are
 denser than programmes at the same loudness. Values are relative to the recording's own median, so nothing says which
@@ -29,19 +29,39 @@ QUIET_BELOW_MEAN_DB = 10.0
 ONSET_DB = 3.0  # rise of all bands together from one window to the next but one
 SYLLABLES = (3, 4, 5, 6, 7)  # Hz of the envelope: speech has most of its modulation there (Houtgast & Steeneken 1985)
 SILENT_DB, FLOOR_DB = -50.0, -120.0
+JUMPS = (1, 3, 8)  # seconds on either side of an edge that are compared
+DESCRIBED = len(COLUMNS["sound"]) - len(JUMPS)
 ABSOLUTE = frozenset({"level_spread", "quiet_share", "flux", "flux_spread", "onsets", "syllables"})
 
 
 def sound_cues(read: ReadSound, seconds: int) -> tuple[Floats, npt.NDArray[np.int8]]:
     """Return the columns of the group ``sound``, and the level in dB of full scale, 50 a second."""
-    rows = np.zeros((seconds, len(COLUMNS["sound"])), np.float32)
+    rows = np.zeros((seconds, DESCRIBED), np.float32)
     level = np.full(seconds * LEVELS, FLOOR_DB, np.int8)
     for start in range(0, seconds, STRETCH_SECONDS):
         end = min(start + STRETCH_SECONDS, seconds)
         sound = read(float(start), float(end) + 0.025)  # the last window reaches over the end
         rows[start:end] = describe(sound, end - start)
         level[start * LEVELS : end * LEVELS] = levels_of(sound[: (end - start) * RATE])
-    return relative(rows), level
+    rows = relative(rows)
+    return np.concatenate([rows, jumps(rows)], axis=1), level
+
+
+def jumps(rows: Floats) -> Floats:
+    """Return how unlike the sound is before and after each edge of seconds, over 1, 3 and 8 s, float32 [seconds, 3].
+
+    The mean distance of the columns, each in units of its own spread over the recording.
+    """
+    scaled = rows / np.maximum(rows.std(axis=0), 1e-3)
+    total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(scaled, axis=0, dtype=np.float64)])
+    edges = np.arange(len(rows))
+    columns = []
+    for reach in JUMPS:
+        low, high = np.maximum(edges - reach, 0), np.minimum(edges + reach, len(rows))
+        before = (total[edges] - total[low]) / np.maximum(edges - low, 1)[:, None]
+        after = (total[high] - total[edges]) / (high - edges)[:, None]
+        columns.append(np.where(edges > 0, np.abs(after - before).mean(axis=1), 0.0))
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def levels_of(sound: Sound) -> npt.NDArray[np.int8]:
@@ -92,7 +112,7 @@ def relative(rows: Floats) -> Floats:
     if not len(rows):
         return rows
     keep = [name in ABSOLUTE or name.startswith("shape_spread") for name in COLUMNS["sound"]]
-    return np.asarray(rows - np.where(keep, 0.0, np.median(rows, axis=0)), np.float32)
+    return np.asarray(rows - np.where(keep[:DESCRIBED], 0.0, np.median(rows, axis=0)), np.float32)
 
 
 def separators(level: npt.NDArray[np.int8], seconds: int) -> Floats:

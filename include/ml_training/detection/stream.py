@@ -33,6 +33,7 @@ JUDGE_EVERY_SECONDS = 10.0
 SETTLED_SECONDS = 70.0  # after a break's end until it is told: what the sequence model sees, and a little more
 DELAY_SECONDS = SETTLED_SECONDS + JUDGE_EVERY_SECONDS + AFTER + AT_ONCE
 LEAST_SECONDS = 60.0  # of the stream before anything is judged
+LEAST_MORE_SECONDS = 8.0  # by which a break that was told has to go on to be told again
 STANDARD_INPUT = "-"
 
 Tell = Callable[[Break], None]
@@ -72,6 +73,8 @@ class LiveDetector:
             begins, ends = found.start_seconds + start, found.end_seconds + start
             if ends > settled or ends <= self._told_until:
                 continue
+            if begins < self._told_until and ends - self._told_until < LEAST_MORE_SECONDS:
+                continue  # the same break, judged a little longer now
             begins = max(begins, self._told_until)
             spots = tuple(spot + start for spot in found.spots if spot + start >= begins)
             whole = {"start_seconds": round(begins, 3), "end_seconds": round(ends, 3), "spots": spots}

@@ -23,6 +23,7 @@ from ml_training.data.video import SampledFrame
 from ml_training.detection.features import Floats, RecordingFeatures
 from ml_training.detection.gather import FrameColumns, Score, build, log_odds
 from ml_training.detection.overlay import Look, OverlayWatcher
+from ml_training.detection.recurrence import hashes_of
 from ml_training.inference.stretch import Stretch, stretch_of
 
 WINDOW_SECONDS = 900
@@ -88,6 +89,7 @@ class Window:
         columns = FrameColumns(
             seconds=times,
             black=np.array([frame.appearance.is_black for frame in self._frames]),
+            hashes=hashes_of([frame.appearance.phash for frame in self._frames]),
             overlay=OverlayWatcher.of([frame.overlay for frame in self._frames]).columns(),
             log_odds=None if self._score is None else log_odds(self._values("score")),
             change=self._numbers("shot_change"),
