@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import tf_keras as keras
+from ml_training.conversion.files import to_int8
 from ml_training.conversion.quantization import calibrate, quantize, range_decay
-from ml_training.conversion.to_tflite import _to_int8
 from ml_training.inference.scorer import TfliteScorer
 
 SIZES = np.array([1.0, 0.001, 0.03, 0.0002], np.float32)  # channels of one kernel that differ this much
@@ -40,7 +40,7 @@ def test_every_channel_of_a_depthwise_kernel_has_its_own_scale(networks):
 def test_the_file_has_a_scale_for_each_channel(networks, tmp_path):
     _, quantized, _ = networks
     path = tmp_path / "model.tflite"
-    path.write_bytes(_to_int8(quantized))
+    path.write_bytes(to_int8(quantized))
     scorer = TfliteScorer(path)
     tensors = scorer._interpreter.get_tensor_details()
     kernels = [t for t in tensors if list(t["shape"]) == [1, 3, 3, 4] and t["dtype"] == np.int8]
