@@ -77,17 +77,15 @@ def compare(
 def verdict(figures: dict[str, Any]) -> str:
     """Return which is better, in a sentence: by frame F1, and beside it what else differs by more than chance."""
     decisive = figures[DECISIVE]
-    others = [
-        f"{name} ({figure['better']})" for name, figure in figures.items() if name != DECISIVE and figure["better"]
-    ]
-    beside = f"; also better: {', '.join(others)}" if others else ""
+    others = [(name, figure["better"]) for name, figure in figures.items() if name != DECISIVE and figure["better"]]
+    beside = "; by other figures: " + ", ".join(f"the {side} ({name})" for name, side in others) if others else ""
     difference = Interval.model_validate(decisive["difference"])
     if difference.low is None or difference.high is None:
         return f"not measured: two recordings or more give an interval, F1 differs by {difference.value:+.4f} on one"
     span = f"F1 {difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
     if not decisive["better"]:
-        return f"neither is better by more than chance: {span}{beside if others else ''}"
-    return f"the {decisive['better']} is better by more than chance: {span}{beside if others else ''}"
+        return f"neither is better by more than chance: {span}{beside}"
+    return f"the {decisive['better']} is better by more than chance: {span}{beside}"
 
 
 def difference_row(first: Interval, second: Interval, difference: Interval, *, lower_is_better: bool) -> dict[str, Any]:

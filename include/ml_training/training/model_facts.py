@@ -32,10 +32,15 @@ def folder_of(uri: str) -> str:
     return (uri.rpartition("/")[0] or ".") if uri.endswith(MODEL_FILES) else uri.rstrip("/")
 
 
+def same_model(one: str, other: str) -> bool:
+    """Tell whether two addresses name one model: both the same, or one the folder of the other."""
+    return one == other or (folder_of(one) == folder_of(other) and folder_of(one) in (one, other))
+
+
 def version_of(uri: str) -> str:
     """Return what changes when a model's files do: by it stored predictions are told from those of another model."""
     names = [f"{part}{ending}" for part in PARTS for ending in (".keras", ".tflite")]
-    files = [uri] if uri.endswith(ENSEMBLE_ENDINGS) else [storage.join(folder_of(uri), name) for name in names]
+    files = [storage.join(folder_of(uri), name) for name in names]
     return " ".join(storage.stat(file).version for file in files if storage.exists(file))
 
 

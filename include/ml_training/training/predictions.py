@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
 from ml_training.data.pipeline.reading import ShardStore
-from ml_training.inference.models import StretchScorer
+from ml_training.inference.models import ENSEMBLE_ENDINGS, StretchScorer
 from ml_training.inference.scorer import Scorer
 from ml_training.statistics.intervals import RecordingCounts, count_by_recording
-from ml_training.training.model_facts import folder_of, version_of
+from ml_training.training.model_facts import folder_of, same_model, version_of
 from ml_training.training.samples import Samples, iterate_images
 from ml_training.training.split_frames import SHARDS_KEPT, SplitFrames, open_stretch, read_split_frames
 from ml_training.utils.errors import ModelError, ObjectNotFound
@@ -99,13 +99,18 @@ def score_samples(scorer: Scorer, samples: Samples, data_dir: str) -> npt.NDArra
 
 
 def stored_predictions(model_uri: str, data_dir: str, dataset_id: str, split: Split) -> Predictions | None:
-    """Return what ``training.evaluate`` left beside a model, when it is of this model and this version; else None."""
+    """Return what ``training.evaluate`` left beside a model, when it is of this model and this version; else None.
+
+    Of an ensemble nothing is taken: its members may have changed.
+    """
+    if model_uri.endswith(ENSEMBLE_ENDINGS):
+        return None
     try:
         evaluation = storage.read_json(storage.join(folder_of(model_uri), f"evaluation-{split}.json"))
     except ObjectNotFound:
         return None
-    known = [evaluation.get(name) for name in ("model_uri", "model_version", "dataset_id")]
-    if known != [model_uri, version_of(model_uri), dataset_id]:
+    known = [evaluation.get(name) for name in ("model_version", "dataset_id")]
+    if not same_model(evaluation["model_uri"], model_uri) or known != [version_of(model_uri), dataset_id]:
         return None
     return read_predictions(evaluation["predictions_uri"], data_dir, dataset_id, split)
 

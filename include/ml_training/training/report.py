@@ -27,6 +27,12 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 WORST_SHOWN = 12  # of each kind of error
 RECORDINGS_SHOWN = 12  # time lines, those with the most wrong first
 
+SHORT_NAMES = {
+    "f1": "F1",
+    "mcc": "MCC",
+    "median_boundary_error_seconds": "boundary error, median",
+    "boundary_error_90_seconds": "boundary error, nine in ten",
+}
 FRAME_FIGURES = {
     "precision": "of the frames called ads, those that are",
     "recall": "of the ads, those called so",
@@ -86,7 +92,7 @@ def figure_rows(figures: dict[str, Any], names: dict[str, str]) -> list[dict[str
     for name, meaning in names.items():
         found = figures.get(name)
         interval = Interval.model_validate(found) if found else None
-        rows.append({"name": name.replace("_", " "), "meaning": meaning, "interval": interval})
+        rows.append({"name": SHORT_NAMES.get(name, name.replace("_", " ")), "meaning": meaning, "interval": interval})
     return rows
 
 

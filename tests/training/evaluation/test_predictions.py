@@ -42,7 +42,8 @@ def test_what_is_stored_is_found_again(root):
 def test_stored_predictions_are_those_of_this_model_and_version(root):
     assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is None
     evaluate.evaluate(evaluate.read_judged(root.model_uri), data_dir=root.folder)
-    assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is not None
+    for uri in (root.model_uri, folder_of(root.model_uri)):
+        assert stored_predictions(uri, root.folder, root.dataset_id, "test") is not None
     os.utime(root.model_uri, (4e9, 4e9))  # the file was replaced
     assert stored_predictions(root.model_uri, root.folder, root.dataset_id, "test") is None
     evaluate.evaluate(evaluate.read_judged(root.model_uri), data_dir=root.folder)
