@@ -1,11 +1,20 @@
-"""Made-up recordings in numbers: programme and spots that differ in what a detector looks at."""
+"""Recordings to detect breaks in: made up in numbers, and small real ones, with labels and a data root made of them."""
 
 import itertools
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from ml_training.config.schema import DataSection
+from ml_training.data.collectors import extract
+from ml_training.data.creatives.update import update
+from ml_training.data.dataset import build
+from ml_training.data.labels import import_labels
 from ml_training.detection.calibration import UNCHANGED
 from ml_training.detection.detector import DetectorCard, store_detector
 from ml_training.detection.features import COLUMNS, Cues, RecordingFeatures
@@ -85,3 +94,88 @@ def without_groups():
 def stored():
     """Store a detector with a card in a folder and return its address."""
     return _stored
+
+
+WIDTH, HEIGHT, RATE, SOUND_RATE = 96, 64, 10, 16_000
+ITEMS = ((0, 22, "content"), (22, 32, "ad"), (32, 42, "ad"), (42, 60, "content"))  # seconds
+CHANNELS = ("one", "two", "three", "four")
+
+
+def write_item_recording(path: Path, seed: int, items=ITEMS, *, sound: bool = True, keyframe: int = RATE) -> Path:
+    """Write programme (dull, dark, a hum) and spots (a new picture each second, noise); 0.2 s black between items.
+
+    The second spot is the same in every recording.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE, options={"g": str(keyframe), "preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        audio = container.add_stream("aac", rate=SOUND_RATE, layout="mono") if sound else None
+        for number in range(items[-1][1] * RATE):
+            picture = av.VideoFrame.from_ndarray(_picture(number / RATE, seed, items), format="rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        if audio is not None:
+            whole = (_sound(seed, items) * 32767).astype(np.int16)
+            for at in range(0, len(whole) - 1023, 1024):
+                piece = av.AudioFrame.from_ndarray(whole[None, at : at + 1024], format="s16", layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = SOUND_RATE, at, Fraction(1, SOUND_RATE)
+                container.mux(audio.encode(piece))
+            container.mux(audio.encode(None))
+    return path
+
+
+def _seed_of(seed: int, number: int, items) -> int:
+    return 999 if number + 2 == len(items) else 10 * seed + number
+
+
+def _picture(seconds: float, seed: int, items) -> np.ndarray:
+    number = next(n for n, (_, end, _) in enumerate(items) if seconds < end)
+    start, end, label = items[number]
+    if (number and seconds - start < 0.1) or (number + 1 < len(items) and end - seconds < 0.1):
+        return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    still = label == "content"
+    rng = np.random.default_rng([_seed_of(seed, number, items), 0 if still else int(seconds - start)])
+    blocks = rng.integers(20, 110 if still else 255, (4, 6, 3), np.uint8)
+    image = blocks.repeat(HEIGHT // 4, axis=0).repeat(WIDTH // 6, axis=1)
+    image[:6, :14] = 255 if still else image[:6, :14]  # the channel's logo
+    return image
+
+
+def _sound(seed: int, items) -> np.ndarray:
+    whole = np.zeros(items[-1][1] * SOUND_RATE)
+    for number, (start, end, label) in enumerate(items):
+        low, high = round((start + 0.1) * SOUND_RATE), round((end - 0.1) * SOUND_RATE)
+        rng = np.random.default_rng(_seed_of(seed, number, items))
+        count = high - low
+        if label == "content":
+            beat = 1 + np.sin(2 * np.pi * (2 + seed % 3) * np.arange(count) / SOUND_RATE)
+            whole[low:high] = 0.05 * np.sin(2 * np.pi * 220 * np.arange(count) / SOUND_RATE) * beat
+            whole[low:high] += 0.002 * rng.standard_normal(count)
+        else:
+            loud = np.repeat(rng.uniform(0.1, 1.0, count // 1600 + 1), 1600)[:count]
+            whole[low:high] = np.clip(0.15 * loud * rng.standard_normal(count), -0.9, 0.9)
+    return whole
+
+
+@pytest.fixture(scope="session")
+def write_recording():
+    """Write a small recording: ``write_recording(path, seed, items)``."""
+    return write_item_recording
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A data root with a minute of four channels, labels and a catalogue, and its dataset version."""
+    root = tmp_path_factory.mktemp("root")
+    labels = {}
+    for seed, channel in enumerate(CHANNELS):
+        write_item_recording(root / "recordings" / channel / "2026-01-05" / f"{channel}.ts", seed)
+        labels[channel] = [{"start": start, "end": end, "label": label} for start, end, label in ITEMS]
+    (root / "labels.json").write_text(json.dumps(labels))
+    extract(str(root / "recordings"), str(root / "frames"), workers=1)
+    import_labels(str(root / "labels.json"), str(root), source="file", author="ann")
+    update(str(root))
+    shares = {"train": 0.5, "validation": 0.25, "test": 0.25}
+    return str(root), build(str(root), DataSection(split_shares=shares))["dataset_id"]
