@@ -103,5 +103,6 @@ def require_config(name: str) -> str:
 
 
 def _named(arguments: tuple[object, ...]) -> str:
-    """Return the first words of a command and the names of its files, for the eye."""
-    return " ".join(str(word) if len(str(word)) < 40 else Path(str(word)).name for word in arguments)[:150]
+    """Return the words of a command for the eye: names instead of paths, and no JSON."""
+    words = [str(word) for word in arguments if not str(word).startswith("{")]
+    return " ".join(Path(word).name if "/" in word else word for word in words)[:150]
