@@ -23,10 +23,9 @@ import pyarrow.parquet as pq
 from ml_training.cloud import storage
 from ml_training.data.pipeline.reading import ShardStore
 from ml_training.inference.models import ENSEMBLE_ENDINGS, StretchScorer
-from ml_training.inference.scorer import Scorer
 from ml_training.statistics.intervals import RecordingCounts, count_by_recording
 from ml_training.training.model_facts import folder_of, same_model, version_of
-from ml_training.training.samples import Samples, iterate_images
+from ml_training.training.samples import Samples
 from ml_training.training.split_frames import SHARDS_KEPT, SplitFrames, open_stretch, read_split_frames
 from ml_training.utils.errors import ModelError, ObjectNotFound
 from ml_training.utils.records import Split
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 SECONDS_BETWEEN_LINES = 30.0
-BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -87,14 +85,6 @@ def score_recordings(scorer: StretchScorer, frames: SplitFrames, data_dir: str) 
             logger.info("scored %d of %d frames", part.stop, len(scores))
     seconds = time.monotonic() - started
     logger.info("scored %d frames in %.1f s (%.0f a second)", len(scores), seconds, len(scores) / max(seconds, 1e-9))
-    return scores
-
-
-def score_samples(scorer: Scorer, samples: Samples, data_dir: str) -> npt.NDArray[np.float32]:
-    """Return what a network that judges single frames says of each, float32 [N]."""
-    scores = np.zeros(len(samples.labels), np.float32)
-    for first, images in iterate_images(samples, data_dir, batch_size=BATCH_SIZE):
-        scores[first : first + len(images)] = scorer.score(images)
     return scores
 
 
