@@ -41,11 +41,11 @@ class ScoreTable(NamedTuple):
         places = score_bins(scores)
         return cls(
             recordings=names,
-            ranked=_count(owners, ads * STEPS + steps, len(names), 2 * STEPS),
+            ranked=_count(owners, ads * STEPS + steps, (len(names), 2 * STEPS)),
             binned=np.concatenate(
                 [
-                    _count(owners, places, len(names), CALIBRATION_BINS, np.asarray(scores, float) - ads),
-                    _count(owners, places, len(names), CALIBRATION_BINS),
+                    _count(owners, places, (len(names), CALIBRATION_BINS), np.asarray(scores, float) - ads),
+                    _count(owners, places, (len(names), CALIBRATION_BINS)),
                 ],
                 axis=1,
             ),
@@ -116,6 +116,7 @@ def _steps(scores: Array) -> Array:
     return np.searchsorted(edges, scores, side="right")
 
 
-def _count(owners: Array, places: Array, recordings: int, bins: int, weights: Array | None = None) -> Array:
-    flat = np.bincount(owners * bins + places, weights=weights, minlength=recordings * bins)
-    return flat.astype(float).reshape(recordings, bins)
+def _count(owners: Array, places: Array, shape: tuple[int, int], weights: Array | None = None) -> Array:
+    """Return how many frames (or what weight) each recording has at each place, float64 of ``shape``."""
+    flat = np.bincount(owners * shape[1] + places, weights=weights, minlength=shape[0] * shape[1])
+    return flat.astype(float).reshape(shape)

@@ -80,7 +80,11 @@ def judge_breaks(predictions: Predictions, threshold: float, listing: Listing) -
     spacing = predictions.frames.spacing_seconds()
     return [
         _judge_recording(
-            predictions.frames.take(part), predictions.all_scores[part], threshold, _labels(listing, name), spacing
+            predictions.frames.take(part),
+            predictions.all_scores[part],
+            threshold,
+            labels=_labels(listing, name),
+            spacing=spacing,
         )
         for name, part in predictions.frames.recordings()
     ]
@@ -139,7 +143,7 @@ def as_rows(judged: Sequence[RecordingBreaks]) -> list[dict[str, Any]]:
 
 
 def _judge_recording(
-    frames: SplitFrames, scores: Array, threshold: float, labels: list[tuple[float, float, str]], spacing: float
+    frames: SplitFrames, scores: Array, threshold: float, *, labels: list[tuple[float, float, str]], spacing: float
 ) -> RecordingBreaks:
     duration = float(frames.pts_seconds[-1]) + spacing
     true, unscored = breaks_of(labels), unscored_of(labels, duration)

@@ -42,7 +42,7 @@ def predict(model_uri: str, *, data_dir: str, output: str, recordings: Sequence[
         raise DatasetUnusable(f"{wanted} has frames in {data_dir}: run data.collectors extract")
     threshold = read_judged(model_uri).threshold
     with open_stored(model_uri, data_dir=data_dir) as scorer:
-        seen = [_predict_recording(scorer, threshold, name, data_dir, output) for name in names]
+        seen = [_predict_recording(scorer, threshold, name, data_dir=data_dir, output=output) for name in names]
     without = sorted(set(recordings or ()) - set(names))
     return {
         "model_uri": model_uri,
@@ -71,7 +71,7 @@ def stretches(pts_seconds: Array, ads: Array, spacing: float) -> list[list[float
 
 
 def _predict_recording(
-    scorer: StretchScorer, threshold: float, name: str, data_dir: str, output: str
+    scorer: StretchScorer, threshold: float, name: str, *, data_dir: str, output: str
 ) -> dict[str, Any]:
     extraction = read_extraction(data_dir, name)
     index = read_index(data_dir, name)
