@@ -1,11 +1,13 @@
 """Registering model files: numbers, aliases, the same bytes twice, and an upload that was killed half-way."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ml_training.registry.aliases import promote, rollback
+from ml_training.registry.client import download
 from ml_training.registry.server import RegistryServer
 from ml_training.registry.upload import read_upload, upload
 from ml_training.utils.errors import ModelError, ObjectNotFound, RegistryError, UsageError
@@ -132,3 +134,42 @@ def test_documents_of_another_file(make_model: MakeModel) -> None:
 def test_a_server_that_is_not_there_is_named(root: str, make_model: MakeModel) -> None:
     with pytest.raises(RegistryError, match=r"127\.0\.0\.1:9 .*is the MLflow server running"):
         upload(RegistryServer("http://127.0.0.1:9"), root, **make_model("a"))
+
+
+def two_files(make_model: MakeModel, head: str) -> dict[str, str]:
+    """A model of trunk and head; all of them have the same trunk."""
+    files = make_model("trunk")
+    folder = Path(files["model_uri"]).parent
+    (folder / "model.tflite").rename(folder / "trunk.tflite")
+    (folder / "head.tflite").write_bytes(head.encode())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["parts"] = [
+        {"file": f"{name}.tflite", "sha256": hashlib.sha256(content.encode()).hexdigest()}
+        for name, content in (("trunk", "trunk"), ("head", head))
+    ]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return {**files, "model_uri": str(folder / "trunk.tflite")}
+
+
+def test_heads_on_one_trunk_are_versions_of_their_own(
+    server: RegistryServer, root: str, make_model: MakeModel, tmp_path: Path
+) -> None:
+    first, second, again = (upload(server, root, **two_files(make_model, head)) for head in ("one", "two", "one"))
+    assert (first.semver, second.semver, again.version) == ("1.0.0", "1.1.0", first.version)
+    for semver, head in (("1.0.0", "one"), ("1.1.0", "two")):
+        out = tmp_path / semver
+        download(server, NAME, semver, str(out))
+        assert sorted(path.name for path in out.iterdir()) == [
+            "golden.npz", "head.tflite", "manifest.json", "trunk.tflite"
+        ]  # fmt: skip
+        assert (out / "head.tflite").read_text() == head
+    Path(second.model_uri).with_name("head.tflite").write_bytes(b"changed")
+    with pytest.raises(ModelError, match=r"head\.tflite in .* is not the file of its manifest"):
+        download(server, NAME, "1.1.0", str(tmp_path / "third"))
+
+
+def test_a_model_without_its_head_is_refused(make_model: MakeModel) -> None:
+    files = two_files(make_model, "one")
+    Path(files["model_uri"]).with_name("head.tflite").unlink()
+    with pytest.raises(ObjectNotFound, match=r"head\.tflite"):
+        read_upload(**files)

@@ -11,6 +11,7 @@ MLflow is addressed by MLFLOW_TRACKING_URI. ``--version`` takes a semantic versi
 
 import argparse
 import getpass
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from ml_training.config.settings import read_settings
 from ml_training.registry import aliases, upload
 from ml_training.registry.ledger import read_ledger
 from ml_training.registry.server import ALIASES, RegisteredVersion, RegistryServer
+from ml_training.registry.upload import other_parts
 from ml_training.registry.versioning import full_name, parse_model_name
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import ModelError, ObjectNotFound, RegistryError
@@ -54,8 +56,9 @@ def download(server: RegistryServer, name: str, wanted: str, output: str) -> dic
     if not item.model_uri:
         raise RegistryError(f"{name} {item.version} was not registered by this project: it names no file")
     folder = item.model_uri.rsplit("/", 1)[0]
-    files = {"model.tflite": storage.read_bytes(item.model_uri)}
-    received = sha256_bytes(files["model.tflite"])
+    model_file = item.model_uri.rsplit("/", 1)[-1]
+    files = {model_file: storage.read_bytes(item.model_uri)}
+    received = sha256_bytes(files[model_file])
     if received != item.sha256:
         raise ModelError(f"{item.model_uri} is not what was registered: expected {item.sha256}, received {received}")
     for file_name in ("manifest.json", "golden.npz"):
@@ -64,6 +67,7 @@ def download(server: RegistryServer, name: str, wanted: str, output: str) -> dic
         except ObjectNotFound:
             if file_name == "manifest.json":
                 raise
+    files |= other_parts(json.loads(files["manifest.json"]), folder)
     for file_name, content in files.items():
         storage.write_bytes(storage.join(output, file_name), content)
     return {**describe(item), "files": [storage.join(output, file_name) for file_name in files]}

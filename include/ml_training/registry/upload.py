@@ -29,6 +29,7 @@ class Upload(Record):
     """The parts of one upload, read and checked against each other."""
 
     name: str
+    model_file: str  # the one that the version is known by; a model of trunk and head has another one beside it
     sha256: str
     manifest: dict[str, Any]
     verdicts: dict[str, Any]
@@ -49,12 +50,36 @@ def read_upload(model_uri: str, verdicts_uri: str, name: str | None = None) -> U
     for document, where in ((manifest, f"the manifest beside {model_uri}"), (verdicts, verdicts_uri)):
         if document.get("sha256") != sha256:
             raise ModelError(f"{where} is of another file: expected sha256 {sha256}, received {document.get('sha256')}")
-    files = {"manifest.json": storage.read_bytes(manifest_uri), "model.tflite": model}
+    model_file = "model.tflite" if len(manifest.get("parts", [])) < 2 else model_uri.rsplit("/", 1)[-1]
+    files = {"manifest.json": storage.read_bytes(manifest_uri), model_file: model}
+    files |= other_parts(manifest, folder)
     golden = manifest.get("golden", {}).get("inputs")
     if golden:
         files["golden.npz"] = storage.read_bytes(storage.join(folder, golden))
     chosen = str(parse_model_name(name or manifest["model_name"]))
-    return Upload(name=chosen, sha256=sha256, manifest=manifest, verdicts=verdicts, files=files)
+    return Upload(name=chosen, model_file=model_file, sha256=sha256, manifest=manifest, verdicts=verdicts, files=files)
+
+
+def content_of(manifest: Mapping[str, Any]) -> str | None:
+    """Return what tells a model from another: its file's hash, or that of the hashes of all its files."""
+    hashes = [str(part["sha256"]) for part in manifest.get("parts", [])]
+    return manifest.get("sha256") if len(hashes) < 2 else sha256_bytes(" ".join(hashes).encode())
+
+
+def other_parts(manifest: Mapping[str, Any], folder: str) -> dict[str, bytes]:
+    """Read the files that a model has besides the one that its manifest is about, such as the head on a trunk.
+
+    Raises ObjectNotFound for one that is missing, and ModelError when it is not the one that the manifest names.
+    """
+    found = {}
+    for part in manifest.get("parts", []):
+        if part["sha256"] == manifest["sha256"]:
+            continue
+        found[part["file"]] = storage.read_bytes(storage.join(folder, part["file"]))
+        received = sha256_bytes(found[part["file"]])
+        if received != part["sha256"]:
+            raise ModelError(f"{part['file']} in {folder} is not the file of its manifest: convert the model again")
+    return found
 
 
 def upload(
@@ -76,7 +101,8 @@ def upload(
     root = root if storage.is_s3(root) else str(Path(root).resolve())  # what the registry holds is read from elsewhere
     parts = read_upload(model_uri, verdicts_uri, name)
     versions = server.versions(parts.name)
-    known = next((item for item in versions if item.sha256 == parts.sha256), None)
+    content = content_of(parts.manifest)
+    known = next((item for item in versions if item.tags.get("content", item.sha256) == content), None)
     if known is None:
         semver = _claim(root, parts, _expected_version(versions, parts, change))
         known = _register(server, root, parts, semver, mlflow_run_id)
@@ -109,7 +135,7 @@ def _claim(root: str, parts: Upload, semver: SemanticVersion) -> SemanticVersion
         try:
             storage.write_bytes(uri, parts.files["manifest.json"], if_absent=True)
         except ObjectExists:
-            if storage.read_json(uri).get("sha256") != parts.sha256:
+            if content_of(storage.read_json(uri)) != content_of(parts.manifest):
                 semver = semver.next("minor")
                 continue
         return semver
@@ -123,7 +149,8 @@ def _register(
         _write_once(storage.join(folder, file_name), content)
     verdicts_uri = _store_verdicts(root, parts, str(semver))
     tags = {key: str(parts.manifest[key]) for key in MANIFEST_TAGS if parts.manifest.get(key) is not None}
-    tags |= {"semver": str(semver), "sha256": parts.sha256, "model_uri": storage.join(folder, "model.tflite")}
+    tags |= {"content": str(content_of(parts.manifest))} if len(parts.manifest.get("parts", [])) > 1 else {}
+    tags |= {"semver": str(semver), "sha256": parts.sha256, "model_uri": storage.join(folder, parts.model_file)}
     tags |= _verdict_tags(parts.verdicts, verdicts_uri)
     # A server takes no path of this machine as a source; under a scheme of its own it is only a name.
     source = folder if storage.is_s3(folder) else f"adbreak-folder:{folder}"
