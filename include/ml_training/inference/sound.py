@@ -18,8 +18,8 @@ from ml_training.inference.stretch import Stretch
 Floats = npt.NDArray[np.float32]
 
 HOP_SECONDS = HOP / SAMPLE_RATE
-QUIET_LEVEL_DB, LEVEL_SPREAD_DB = -55.0, 20.0  # mean and spread of a band's energy in broadcasts, near enough
-LIMIT = 4.0  # in spreads; digital silence would be farther out
+MIDDLE_DB, UNIT_DB = -55.0, 20.0  # of a band: silence (-100 dB) and full loudness lie about 2 units to either side
+LIMIT = 4.0  # in units: bounds what a quantized input has to hold
 SOUND_NAME = "mfcc-16k-25ms-10ms, scaled by inference.sound.scale_mfcc"
 
 
@@ -29,15 +29,15 @@ def clip_windows(seconds: float) -> int:
 
 
 def scale_mfcc(coefficients: npt.NDArray[Any]) -> Floats:
-    """Scale MFCC [..., bands] so that each coefficient spreads by about 1, within -4..4.
+    """Scale MFCC [..., bands] so that all coefficients spread alike (by 0.2 to 0.4 in broadcasts), within -4..4.
 
     The first one is the level: sqrt(bands) times the mean of the bands in dB. The others spread the less the finer the
     shape of the spectrum is that they describe.
     """
     bands = coefficients.shape[-1]
-    spread = LEVEL_SPREAD_DB * np.sqrt(bands) / (1.0 + np.arange(bands)) ** 0.75
+    spread = UNIT_DB * np.sqrt(bands) / (1.0 + np.arange(bands)) ** 0.75
     centre = np.zeros(bands)
-    centre[0] = QUIET_LEVEL_DB * np.sqrt(bands)
+    centre[0] = MIDDLE_DB * np.sqrt(bands)
     return np.clip((coefficients - centre) / spread, -LIMIT, LIMIT).astype(np.float32)
 
 
