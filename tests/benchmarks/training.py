@@ -31,7 +31,7 @@ RECORDINGS, MINUTES, CHANNELS = (40, 5, 20) if os.environ.get("SCALE") == "full"
 PARTS = os.environ.get("PARTS", "feeding,small,kills").split(",")
 FED_BAR, SMALL_BAR, KILLS = 0.95, 0.01, 20
 SEGMENTS, SEGMENT_SECONDS = 15, 5.0
-LIFE_SECONDS = (3.0, 10.0)  # of learning, before a kill
+LIFE_SECONDS = (0.0, 6.0)  # of learning, before a kill
 TINY = {
     "model_type": "base",
     "variant": "killed",
@@ -181,14 +181,15 @@ def lived(words: list[str], seconds: float) -> bool:
     """Start a training, let it learn for some seconds and kill it; tell whether it was still at work."""
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        begun = ""
         for line in process.stderr:
-            if "begins" in line or "goes on" in line:
+            begun = line if "begins" in line or "goes on" in line else begun
+            if "first batch" in line and begun:
                 break
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.stderr.read()
-        said = line.split("INFO")[-1].strip()
-        print(f"  killed after {seconds:.1f} s; {said}", flush=True)
+        print(f"  killed {seconds:.1f} s after its first batch; {begun.split('INFO')[-1].strip()}", flush=True)
     return process.returncode == -signal.SIGKILL
 
 

@@ -22,8 +22,10 @@ class Progress:
 
     def step(self, count: int) -> None:
         """Count ``count`` more."""
-        self.done += count
         now = time.monotonic()
+        if self.done == self._before:  # building a graph may have taken longer than all that follows
+            logger.info("%s: first batch after %.0f s", self._name, now - self._started)
+        self.done += count
         if now - self._spoke >= PROGRESS_SECONDS:
             self._spoke = now
             left = (self._total - self.done) / max(self.rate, 1e-9)
