@@ -111,18 +111,18 @@ def write_item_recording(path: Path, seed: int, items=ITEMS, *, sound: bool = Tr
         video = container.add_stream("libx264", rate=RATE, options={"g": str(keyframe), "preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=SOUND_RATE, layout="mono") if sound else None
+        whole, heard = (_sound(seed, items) * 32767).astype(np.int16), 0
         for number in range(items[-1][1] * RATE):
             picture = av.VideoFrame.from_ndarray(_picture(number / RATE, seed, items), format="rgb24")
             picture.pts, picture.time_base = number, Fraction(1, RATE)
             container.mux(video.encode(picture))
-        container.mux(video.encode(None))
-        if audio is not None:
-            whole = (_sound(seed, items) * 32767).astype(np.int16)
-            for at in range(0, len(whole) - 1023, 1024):
-                piece = av.AudioFrame.from_ndarray(whole[None, at : at + 1024], format="s16", layout="mono")
-                piece.sample_rate, piece.pts, piece.time_base = SOUND_RATE, at, Fraction(1, SOUND_RATE)
+            while audio is not None and heard + 1024 <= min(len(whole), (number + 1) * SOUND_RATE // RATE):
+                piece = av.AudioFrame.from_ndarray(whole[None, heard : heard + 1024], format="s16", layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = SOUND_RATE, heard, Fraction(1, SOUND_RATE)
                 container.mux(audio.encode(piece))
-            container.mux(audio.encode(None))
+                heard += 1024
+        for stream in (video, audio) if audio is not None else (video,):
+            container.mux(stream.encode(None))
     return path
 
 

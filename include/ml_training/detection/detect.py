@@ -173,7 +173,8 @@ def _plot(address: str, judge: Judge, source: StoredRecording, verdict: Verdict)
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     outputs = Outputs(args.output, args.format, args.plot)
-    outputs.check()
+    if not args.stream:
+        outputs.check()
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers must be at least 1, received {args.workers}")
     judge = Judge.open(args.model, detector=args.detector, archive=args.archive)
