@@ -77,20 +77,16 @@ def test_the_page_holds_everything_itself(evaluated):
     assert "undefined" not in page
 
 
-def test_people_get_lines_and_the_page(root, capsys):
-    assert evaluate.main(["--model", root.model_uri, "--data-dir", root.folder]) == 0
+def test_people_get_lines_and_choose_the_file(root, capsys, tmp_path):
+    own = tmp_path / "own" / "evaluation.json"
+    assert evaluate.main(["--model", root.model_uri, "--data-dir", root.folder, "--output", str(own)]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^f1 +0\.\d{4} \(0\.\d{4} to 0\.\d{4}\)$", out, re.M)
     assert re.search(r"^break_f1 +1\.0000", out, re.M)
-    assert re.search(r"^report +.*/report-test\.html$", out, re.M)
-
-
-def test_output_is_a_folder_or_the_evaluation_itself(root, capsys, tmp_path):
-    model = ("--model", root.model_uri, "--data-dir", root.folder)
+    assert re.search(r"^report +.*/own/report-test\.html$", out, re.M)
+    assert json.loads(own.read_text())["dataset_id"] == root.dataset_id
+    assert (own.parent / "report-test.html").is_file()
     assert evaluate.places_of(root.model_uri, "test", None).folder == str(Path(root.model_uri).parent)
-    run(capsys, *model, "--output", tmp_path / "own" / "evaluation.json")
-    assert {path.name for path in (tmp_path / "own").glob("*.*ml")} == {"report-test.html"}
-    assert json.loads((tmp_path / "own" / "evaluation.json").read_text())["dataset_id"] == root.dataset_id
 
 
 def test_the_threshold_is_the_models_or_chosen_on_validation(root, capsys):
@@ -98,8 +94,8 @@ def test_the_threshold_is_the_models_or_chosen_on_validation(root, capsys):
     chosen = run(capsys, *model, "--threshold", "validation")
     assert chosen["threshold_source"] == f"validation of {root.dataset_id}"
     assert chosen["threshold"] != 0.4
-    given = run(capsys, *model, "--threshold", "0.999")
-    assert (given["threshold_source"], given["recall"]["value"]) == ("given", 0)
+    given = run(capsys, *model, "--threshold", "0.999", "--split", "validation")
+    assert (given["threshold_source"], given["split"], given["recall"]["value"]) == ("given", "validation", 0)
     assert failed(capsys, *model, "--threshold", "high")[0] == 2
 
 

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 from ml_training.data.dataset_listing import read_listing
-from ml_training.training.event_level import as_rows, break_figures, judge_breaks, plain_breaks
+from ml_training.statistics.breaks import match_breaks
+from ml_training.training.event_level import (
+    RecordingBreaks,
+    as_rows,
+    break_figures,
+    judge_breaks,
+    plain_breaks,
+    recall_by_creatives,
+)
 from ml_training.training.predictions import Predictions
 from ml_training.training.split_frames import read_split_frames
 
@@ -61,3 +69,20 @@ def test_wrong_scores_are_judged_wrong(built):
     assert figures["false_minutes_per_hour"]["value"] == pytest.approx(16 / 60 * 36, rel=0.02)
     assert figures["median_boundary_error_seconds"] is None
     assert {row["missed"][0][0] for row in as_rows(judged)} == {30}
+
+
+def test_breaks_of_seen_and_of_unseen_ads_are_told_apart():
+    true, found = [(0, 30), (100, 130), (200, 230)], [(0, 30), (300, 330)]
+    texts = {"recording_id": "a", "channel": "one", "genre": "news", "show": ""}
+    recording = RecordingBreaks(
+        **texts,
+        duration_seconds=400,
+        true=true,
+        found=found,
+        unscored=[],
+        matches=match_breaks(true, found),
+        seen_shares=[1.0, 0.4, 0.0],
+    )
+    recall = recall_by_creatives([recording])
+    assert (recall["seen"].value, recall["unseen"].value) == (1, 0)
+    assert "seen" not in recall_by_creatives([recording._replace(seen_shares=[0, 0, 0])])
