@@ -17,13 +17,13 @@ EVERY = pytest.mark.parametrize("name", FRAME_MODELS)
 
 
 @EVERY
-def test_the_two_halves_are_the_whole_at_every_stage(networks, name, inputs_of):
+def test_the_two_halves_are_the_whole(networks, name, inputs_of):
     model = networks[name].model
     images = inputs_of(model, 2)
     boundaries = stage_boundaries(model)
     assert boundaries[0] == "stem_conv"
     assert len(boundaries) == (5 if name == "resnet50" else 7)
-    for stage in range(1, len(boundaries) + 1):
+    for stage in (1, 3, len(boundaries)):
         lower, upper = split_at_stage(model, stage)
         assert np.array_equal(upper(lower(images)), model(images))
         pooled, head = split_at_pool(model, stage)
