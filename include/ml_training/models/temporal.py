@@ -22,7 +22,8 @@ def build_head(section: ModelSection, *, embedding_size: int) -> keras.Model:
     """Build LSTM -> Dense 64 ReLU -> Dropout -> output; input ``embeddings`` float32 [N, 5, embedding_size]."""
     embeddings = layers.Input((len(WINDOWS.offsets_seconds), embedding_size), name="embeddings")
     x = layers.Dropout(section.dropout, name="embedding_dropout")(embeddings)
-    x = layers.LSTM(section.sequence_units, unroll=True, name="lstm")(x)
+    # implementation 1: one product for each gate. The converter sometimes leaves the split of a common one in floats.
+    x = layers.LSTM(section.sequence_units, unroll=True, implementation=1, name="lstm")(x)
     x = layers.Dense(HEAD_UNITS, activation="relu", name="head_dense")(x)
     x = layers.Dropout(section.dropout, name="dropout")(x)
     return keras.Model(embeddings, class_output(x, section), name="temporal")
