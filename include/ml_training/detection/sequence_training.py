@@ -96,6 +96,7 @@ def learn(
     import tensorflow as tf
     import tf_keras
 
+    tf_keras.backend.experimental.enable_tf_random_generator()  # the same weights, whatever was imported before
     tf_keras.utils.set_random_seed(seed)
     model = network(schedule.dropout)
     steps = schedule.epochs * -(-len(examples) // schedule.batch_size)

@@ -17,6 +17,8 @@ from tf_keras import layers
 from ml_training.config.schema import ModelSection
 from ml_training.inference.embedding import EMBEDDING_LAYER
 
+keras.backend.experimental.enable_tf_random_generator()  # a seed gives the same weights whatever was imported before
+
 BATCH_NORM_EPSILON = 1e-3
 CHANNEL_STEP = 8  # channels come in multiples of this, as int8 kernels like them
 
