@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ml_training.config.schema import ModelSection
 from ml_training.data.dataset_listing import read_listing
 from ml_training.data.label_resolution import segment_numbers
+from ml_training.data.workers import available_cores
 from ml_training.detection.calibration import Calibration, calibrate
 from ml_training.detection.features import Floats
 from ml_training.detection.gather import Score, StoredRecording, log_odds
@@ -84,7 +85,11 @@ def open_frames_model(path: Path, data_dir: str) -> FramesModel:
             f"{path} has learned dataset {dataset_id}, which is not in {data_dir}: then nobody knows which of its "
             "scores are honest"
         ) from error
-    return FramesModel(path, open_model(path).score, frozenset(r.recording_id for r in listed if r.split == "train"))
+    return FramesModel(
+        path,
+        open_model(path, threads=available_cores()).score,
+        frozenset(r.recording_id for r in listed if r.split == "train"),
+    )
 
 
 def score_unseen(lessons: Mapping[str, Labelled], models: Sequence[FramesModel]) -> Scored:

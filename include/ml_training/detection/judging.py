@@ -14,6 +14,7 @@ from typing import Self
 
 from ml_training.cloud import storage
 from ml_training.data.creatives.fingerprints import Fingerprints, fingerprints_uri, load_fingerprints, make_fingerprints
+from ml_training.data.workers import available_cores
 from ml_training.detection.calibration import UNCHANGED, Calibration
 from ml_training.detection.detector import Detector, LookCloser, Verdict, load_detector, plain_detector
 from ml_training.detection.evidence import OpenArchive
@@ -45,7 +46,7 @@ class Judge:
 
         place = find_model(model)
         folder = detector or place.detector
-        score = open_model(place.frame_model).score if place.frame_model else None
+        score = open_model(place.frame_model, threads=available_cores()).score if place.frame_model else None
         if folder is None:
             logger.warning("%s judges frames: without a detector (see detection.train) less is found", model)
             return cls(plain_detector(), OpenArchive(archive), score)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.data.frames import extraction_folder, read_extraction, read_index
+from ml_training.data.workers import available_cores
 from ml_training.inference.models import StretchScorer
 from ml_training.models.stored import open_stored
 from ml_training.training.evaluate import read_judged
@@ -41,7 +42,7 @@ def predict(model_uri: str, *, data_dir: str, output: str, recordings: Sequence[
         wanted = f"none of {', '.join(recordings)}" if recordings else "no recording"
         raise DatasetUnusable(f"{wanted} has frames in {data_dir}: run data.collectors extract")
     threshold = read_judged(model_uri).threshold
-    with open_stored(model_uri, data_dir=data_dir) as scorer:
+    with open_stored(model_uri, data_dir=data_dir, threads=available_cores()) as scorer:
         seen = [_predict_recording(scorer, threshold, name, data_dir=data_dir, output=output) for name in names]
     without = sorted(set(recordings or ()) - set(names))
     return {

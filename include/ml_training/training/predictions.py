@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from ml_training.cloud import storage
 from ml_training.data.pipeline.reading import ShardStore
+from ml_training.data.workers import available_cores
 from ml_training.inference.models import ENSEMBLE_ENDINGS, StretchScorer
 from ml_training.statistics.intervals import RecordingCounts, count_by_recording
 from ml_training.training.model_facts import folder_of, same_model, version_of
@@ -67,7 +68,7 @@ def predict_split(model_uri: str, data_dir: str, dataset_id: str, split: Split) 
     from ml_training.models.stored import open_stored  # brings TensorFlow, which stored predictions do without
 
     frames = read_split_frames(data_dir, dataset_id, split)
-    with open_stored(model_uri, data_dir=data_dir) as scorer:
+    with open_stored(model_uri, data_dir=data_dir, threads=available_cores()) as scorer:
         return Predictions(frames, score_recordings(scorer, frames, data_dir))
 
 
