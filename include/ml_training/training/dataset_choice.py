@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ml_training.cloud import storage
+from ml_training.config.schema import DataSection
 from ml_training.utils.errors import DatasetUnusable
 
 FOLDER = re.compile(r"(?P<root>.*?)/?datasets/(?P<id>[^/]+)(/manifest\.parquet)?/?$")
@@ -28,3 +29,12 @@ def newest_dataset(data_dir: str) -> str:
     if not cards:
         raise DatasetUnusable(f"there is no dataset version in {data_dir}: build one with data.dataset build")
     return max(cards, key=lambda item: item.modified).uri.split("/")[-2]
+
+
+def dataset_or_built(dataset_id: str | None, data_dir: str, section: DataSection) -> str:
+    """Return the version that was named, else one built from all labelled frames as a config's ``data`` says."""
+    if dataset_id is not None:
+        return dataset_id
+    from ml_training.data import dataset  # decoders and tables: not for --help
+
+    return str(dataset.build(data_dir, section)["dataset_id"])

@@ -17,6 +17,7 @@ from ml_training.cloud import storage
 from ml_training.config.loading import config_path, load_config, parse_config, set_value
 from ml_training.config.schema import TrainingConfig
 from ml_training.config.settings import read_settings
+from ml_training.training.dataset_choice import dataset_or_built
 from ml_training.training.model_card import read_card
 from ml_training.training.train import last_stage, train
 from ml_training.utils.command_line import command_parser, run_command
@@ -81,11 +82,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         freeze_layers=args.freeze_layers,
         overrides=json.loads(args.overrides) if args.overrides else None,
     )
-    dataset_id = args.dataset
-    if dataset_id is None:
-        from ml_training.data import dataset
-
-        dataset_id = dataset.build(args.data_dir, config.data)["dataset_id"]
+    dataset_id = dataset_or_built(args.dataset, args.data_dir, config.data)
     output = args.output or storage.join(args.data_dir, "training")
     return train(config, data_dir=args.data_dir, dataset_id=dataset_id, output_dir=output)
 

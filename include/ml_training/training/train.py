@@ -18,6 +18,7 @@ from ml_training.cloud import storage
 from ml_training.config.loading import load_config
 from ml_training.config.schema import TrainingConfig
 from ml_training.config.settings import read_settings
+from ml_training.training.dataset_choice import dataset_or_built
 from ml_training.training.model_card import CARD_NAME, ModelCard
 from ml_training.training.prerequisites import with_prerequisites
 from ml_training.utils.command_line import command_parser, run_command
@@ -172,11 +173,7 @@ def last_stage(config: TrainingConfig) -> str:
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     overrides = overrides_of(args)
     config = load_config(args.config, overrides)
-    dataset_id = args.dataset
-    if dataset_id is None:
-        from ml_training.data import dataset
-
-        dataset_id = dataset.build(args.data_dir, config.data)["dataset_id"]
+    dataset_id = dataset_or_built(args.dataset, args.data_dir, config.data)
     output_dir = args.output_dir or storage.join(args.data_dir, "training")
     return train(config, data_dir=args.data_dir, dataset_id=dataset_id, output_dir=output_dir)
 

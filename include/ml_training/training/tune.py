@@ -20,6 +20,7 @@ from ml_training.cloud import storage
 from ml_training.config.loading import load_config
 from ml_training.config.schema import Range, TrainingConfig
 from ml_training.config.settings import read_settings
+from ml_training.training.dataset_choice import dataset_or_built
 from ml_training.training.train import train
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import ConfigError, ObjectNotFound
@@ -138,11 +139,7 @@ def _study_file(folder: str) -> Iterator[tuple[Path, Any]]:
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     overrides = json.loads(args.overrides) if args.overrides else None
-    dataset_id = args.dataset
-    if dataset_id is None:
-        from ml_training.data import dataset
-
-        dataset_id = dataset.build(args.data_dir, load_config(args.config, overrides).data)["dataset_id"]
+    dataset_id = dataset_or_built(args.dataset, args.data_dir, load_config(args.config, overrides).data)
     output = args.output_dir or storage.join(args.data_dir, "tuning")
     return tune(
         args.config,
