@@ -12,9 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import tf_keras as keras
+from typing import TYPE_CHECKING, Any
 
 from ml_training.cloud import storage
 from ml_training.config.schema import ModelSection
@@ -33,6 +31,9 @@ from ml_training.inference.scorer import load_keras
 from ml_training.utils.errors import ModelError, ObjectNotFound
 from ml_training.utils.hashing import sha256_file
 
+if TYPE_CHECKING:
+    import tf_keras as keras  # brings TensorFlow, which a .tflite file does without
+
 MODEL_ENDINGS = (".keras", ".tflite", ".json")
 
 
@@ -49,7 +50,7 @@ def describe(section: ModelSection, threshold: float) -> ModelDescription:
     )
 
 
-def save_parts(parts: dict[str, keras.Model], description: ModelDescription, folder: str) -> str:
+def save_parts(parts: "dict[str, keras.Model]", description: ModelDescription, folder: str) -> str:
     """Store networks by the names of the description's parts, and the description; returns the first file's address.
 
     ``parts`` is ``{"model": ...}`` or ``{"trunk": ..., "head": ...}``. The description is written last.
@@ -108,7 +109,7 @@ def open_stored(uri: str, *, data_dir: str | None = None, threads: int = 1) -> I
         yield open_model(path, threads=threads)
 
 
-def load_trunk(uri: str) -> keras.Model:
+def load_trunk(uri: str) -> "keras.Model":
     """Load what gives the embeddings of a float model: its ``trunk.keras``, or ``model.keras`` up to the dense layer.
 
     Raises ModelError when the folder holds neither.
@@ -122,6 +123,8 @@ def load_trunk(uri: str) -> keras.Model:
             continue
         if name == "trunk.keras":
             return loaded
+        import tf_keras as keras
+
         return keras.Model(loaded.input, loaded.get_layer(EMBEDDING_LAYER).output, name=loaded.name)
     raise ModelError(f"{folder} has no trunk.keras and no model.keras: expected the folder of a trained float model")
 

@@ -24,6 +24,7 @@ from ml_training.cloud import storage
 from ml_training.data.pipeline.reading import ShardStore
 from ml_training.data.workers import available_cores
 from ml_training.inference.models import ENSEMBLE_ENDINGS, StretchScorer
+from ml_training.models.stored import open_stored
 from ml_training.statistics.intervals import RecordingCounts, count_by_recording
 from ml_training.training.model_facts import folder_of, same_model, version_of
 from ml_training.training.samples import Samples
@@ -65,8 +66,6 @@ class Predictions:
 
 def predict_split(model_uri: str, data_dir: str, dataset_id: str, split: Split) -> Predictions:
     """Score every frame of a split's recordings with a model: a file, a folder of parts or an ensemble."""
-    from ml_training.models.stored import open_stored  # brings TensorFlow, which stored predictions do without
-
     frames = read_split_frames(data_dir, dataset_id, split)
     with open_stored(model_uri, data_dir=data_dir, threads=available_cores()) as scorer:
         return Predictions(frames, score_recordings(scorer, frames, data_dir))
