@@ -17,15 +17,12 @@ import numpy.typing as npt
 from detection_world import Recorded
 from ml_training.statistics.breaks import (
     BreakMatches,
+    JudgedBreaks,
     Span,
     break_f1_difference,
     break_scores,
-    breaks_of,
     false_minutes_per_hour,
-    false_seconds,
-    match_breaks,
-    trim_unscored,
-    unscored_of,
+    judge_found,
 )
 from ml_training.statistics.intervals import RecordingCounts, metric_intervals, paired_difference
 from ml_training.utils.metrics import Counts
@@ -108,9 +105,7 @@ def covered(spans: Sequence[Span], times: Array) -> npt.NDArray[np.bool_]:
 
 def false_minutes(recordings: Sequence[Recorded], found: Found) -> Interval:
     """Return the minutes an hour that are wrongly called ads."""
-    wrong = [
-        false_seconds(breaks_of(r.labels), found[r.recording_id], unscored_of(r.labels, r.duration)) for r in recordings
-    ]
+    wrong = [_judged(recording, found[recording.recording_id]).false_seconds for recording in recordings]
     return false_minutes_per_hour(wrong, [r.duration for r in recordings])
 
 
@@ -132,9 +127,12 @@ def shown(value: Interval | None, unit: str = "") -> str:
     return f"{value.value:.3f}{unit}{between}"
 
 
+def _judged(recording: Recorded, found: Sequence[Span]) -> JudgedBreaks:
+    return judge_found(recording.labels, found, recording.duration)
+
+
 def _matches(recording: Recorded, found: Sequence[Span], seen: frozenset[str]) -> BreakMatches:
-    unscored = unscored_of(recording.labels, recording.duration)
-    matches = match_breaks(breaks_of(recording.labels), trim_unscored(found, unscored))
+    matches = _judged(recording, found).matches
     if not seen:
         return matches
     known = [(start, end) for start, end, creative in recording.creatives if creative in seen]

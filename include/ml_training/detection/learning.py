@@ -23,15 +23,7 @@ from ml_training.detection.records import Break, spans_of
 from ml_training.detection.sequence import SequenceModel
 from ml_training.detection.sequence_training import Example, Schedule, learn, statistics
 from ml_training.detection.targets import covered, targets_of
-from ml_training.statistics.breaks import (
-    break_scores,
-    breaks_of,
-    false_minutes_per_hour,
-    false_seconds,
-    match_breaks,
-    trim_unscored,
-    unscored_of,
-)
+from ml_training.statistics.breaks import JudgedBreaks, break_scores, false_minutes_per_hour, judge_found
 from ml_training.utils.metrics import Counts
 
 logger = logging.getLogger(__name__)
@@ -150,7 +142,7 @@ def _quick(lessons: Sequence[Lesson], found: Sequence[list[Break]]) -> float:
     counts = _counts(lessons, found)
     pairs = wrong = 0
     for lesson, breaks in zip(lessons, found, strict=True):
-        matches = match_breaks(breaks_of(lesson.spans), _trimmed(lesson, breaks))
+        matches = _judged(lesson, breaks).matches
         pairs += 2 * len(matches.pairs)
         wrong += len(matches.missed) + len(matches.false)
     return 0.6 * counts.f1 + 0.4 * pairs / max(1, pairs + wrong)
@@ -159,29 +151,24 @@ def _quick(lessons: Sequence[Lesson], found: Sequence[list[Break]]) -> float:
 def score(lessons: Sequence[Lesson], found: Sequence[list[Break]]) -> dict[str, float | None]:
     """Return frame and break figures of the breaks found in every recording."""
     counts = _counts(lessons, found)
-    matches, wrong = [], []
-    for lesson, breaks in zip(lessons, found, strict=True):
-        unscored = unscored_of(lesson.spans, lesson.features.duration_seconds)
-        true, trimmed = breaks_of(lesson.spans), _trimmed(lesson, breaks)
-        matches.append(match_breaks(true, trimmed))
-        wrong.append(false_seconds(true, spans_of(breaks), unscored))
+    judged = [_judged(lesson, breaks) for lesson, breaks in zip(lessons, found, strict=True)]
     durations = [lesson.features.duration_seconds for lesson in lessons]
     figures: dict[str, float | None] = {
         "frame_precision": counts.precision,
         "frame_recall": counts.recall,
         "frame_f1": counts.f1,
         "frame_mcc": counts.mcc,
-        "false_minutes_per_hour": false_minutes_per_hour(wrong, durations).value,
+        "false_minutes_per_hour": false_minutes_per_hour([one.false_seconds for one in judged], durations).value,
     }
-    events = break_scores(matches)
+    events = break_scores([one.matches for one in judged])
     median = events.median_boundary_error_seconds
     figures |= {"break_precision": events.precision.value, "break_recall": events.recall.value}
     figures |= {"break_f1": events.f1.value, "median_boundary_error_seconds": median.value if median else None}
     return {name: None if value is None else round(float(value), 4) for name, value in figures.items()}
 
 
-def _trimmed(lesson: Lesson, breaks: list[Break]) -> list[tuple[float, float]]:
-    return list(trim_unscored(spans_of(breaks), unscored_of(lesson.spans, lesson.features.duration_seconds)))
+def _judged(lesson: Lesson, breaks: list[Break]) -> JudgedBreaks:
+    return judge_found(lesson.spans, spans_of(breaks), lesson.features.duration_seconds)
 
 
 def _counts(lessons: Sequence[Lesson], found: Sequence[list[Break]]) -> Counts:

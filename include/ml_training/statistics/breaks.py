@@ -115,6 +115,29 @@ def match_breaks(true: Sequence[Span], found: Sequence[Span], least_iou: float =
     )
 
 
+class JudgedBreaks(NamedTuple):
+    """The breaks of one recording, true and found, and what came of them; times in seconds."""
+
+    true: list[Span]
+    found: list[Span]  # without their edges that are not scored
+    unscored: list[Span]
+    matches: BreakMatches
+
+    @property
+    def false_seconds(self) -> float:
+        """Seconds of found breaks that are content."""
+        return false_seconds(self.true, self.found, self.unscored)
+
+
+def judge_found(
+    labels: Sequence[tuple[float, float, str]], found: Sequence[Span], duration_seconds: float
+) -> JudgedBreaks:
+    """Judge the breaks found in a recording by its labels (start, end, label)."""
+    true, unscored = breaks_of(labels), unscored_of(labels, duration_seconds)
+    trimmed = trim_unscored(found, unscored)
+    return JudgedBreaks(true, trimmed, unscored, match_breaks(true, trimmed))
+
+
 def break_scores(matches: Sequence[BreakMatches], *, seed: int = 0) -> BreakScores:
     """Score the breaks of all recordings together, one ``BreakMatches`` a recording, also one without breaks.
 

@@ -19,12 +19,9 @@ from ml_training.statistics.breaks import (
     BreakMatches,
     Span,
     break_scores,
-    breaks_of,
     false_minutes_per_hour,
     false_seconds,
-    match_breaks,
-    trim_unscored,
-    unscored_of,
+    judge_found,
 )
 from ml_training.training.predictions import Predictions
 from ml_training.training.split_frames import SplitFrames
@@ -146,19 +143,15 @@ def _judge_recording(
     frames: SplitFrames, scores: Array, threshold: float, *, labels: list[tuple[float, float, str]], spacing: float
 ) -> RecordingBreaks:
     duration = float(frames.pts_seconds[-1]) + spacing
-    true, unscored = breaks_of(labels), unscored_of(labels, duration)
-    found = trim_unscored(plain_breaks(frames.pts_seconds, scores, threshold, spacing), unscored)
+    judged = judge_found(labels, plain_breaks(frames.pts_seconds, scores, threshold, spacing), duration)
     return RecordingBreaks(
         recording_id=str(frames.recording_ids[0]),
         channel=str(frames.channels[0]),
         genre=str(frames.genres[0]),
         show=str(frames.shows[0]),
         duration_seconds=duration,
-        true=true,
-        found=found,
-        unscored=unscored,
-        matches=match_breaks(true, found),
-        seen_shares=[_seen_share(frames, span) for span in true],
+        seen_shares=[_seen_share(frames, span) for span in judged.true],
+        **judged._asdict(),
     )
 
 
