@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from ml_training.config.settings import read_settings
 from ml_training.utils.errors import ObjectExists, ObjectNotFound, StorageError
+from ml_training.utils.scratch import scratch_folder
 
 PART_PREFIX = ".part-"  # of files that are being written
 MISSING_CODES = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
@@ -175,10 +176,8 @@ def local_copy(uri: str) -> Iterator[Path]:
             raise ObjectNotFound(f"there is no file {uri}", uri=uri)
         yield Path(uri)
         return
-    work_dir = read_settings().work_dir
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work_dir, prefix="download-") as folder:
-        yield download(uri, Path(folder) / uri.rsplit("/", 1)[1])
+    with scratch_folder(read_settings().work_dir, "download") as folder:
+        yield download(uri, folder / uri.rsplit("/", 1)[1])
 
 
 def cached_copy(uri: str) -> Path:

@@ -14,7 +14,6 @@ finds itself and stops.
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +37,7 @@ from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import DatasetUnusable, ObjectNotFound, UsageError
 from ml_training.utils.hashing import code_version, sha256_file
 from ml_training.utils.parallel import stream_in_threads
+from ml_training.utils.scratch import scratch_folder
 from ml_training.utils.source_control import git_commit
 
 
@@ -54,8 +54,8 @@ def build(data_dir: str, data: DataSection) -> dict[str, Any]:
     if (card := _read_card(uri)) is not None:
         return {"dataset_id": dataset_id, "dataset_uri": uri, "reused": True, **card}
     used = gathered.used(data)
-    with tempfile.TemporaryDirectory(dir=_work_dir(), prefix="dataset-") as folder:
-        path = Path(folder) / "manifest.parquet"
+    with scratch_folder(read_settings().work_dir, "dataset") as folder:
+        path = folder / "manifest.parquet"
         counts = _write(path, data_dir, listing, used)
         parent = parent_of(data_dir, data.model_dump(mode="json"))
         storage.write_bytes(listing_uri(data_dir, dataset_id), listing.content)
@@ -97,12 +97,6 @@ def _write(path: Path, data_dir: str, listing: Listing, used: list[UsedRecording
 
 def _tables(data_dir: str, listing: Listing) -> Iterator[pa.Table]:
     return stream_in_threads(listing.recordings.values(), lambda listed: derive_rows(data_dir, listed, listing)[0])
-
-
-def _work_dir() -> Path:
-    folder = read_settings().work_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _read_card(uri: str) -> dict[str, Any] | None:

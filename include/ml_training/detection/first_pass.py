@@ -7,7 +7,6 @@ What is stored is what ``data.collectors extract`` stores, so everything that ju
 A recording whose keyframes are farther apart than models look is decoded to one frame a second.
 """
 
-import tempfile
 from types import TracebackType
 from typing import Literal, Self
 
@@ -22,6 +21,7 @@ from ml_training.data.timeline import read_timeline
 from ml_training.data.workers import WorkerPool, available_cores
 from ml_training.detection.gather import StoredRecording
 from ml_training.utils.errors import RecordingUnreadable
+from ml_training.utils.scratch import scratch_folder
 
 Choice = Literal["auto", "keyframes", "exact"]
 
@@ -37,10 +37,8 @@ class FirstPass:
         self._pool = WorkerPool(available_cores() if workers is None else workers)
 
     def __enter__(self) -> Self:
-        folder = read_settings().work_dir
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="detect-")
-        self.root = self._folder.name
+        self._folder = scratch_folder(read_settings().work_dir, "detect")
+        self.root = str(self._folder.__enter__())
         self._pool.__enter__()
         return self
 
@@ -48,7 +46,7 @@ class FirstPass:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.__exit__(kind, error, trace)
-        self._folder.cleanup()
+        self._folder.__exit__(kind, error, trace)
 
     def store(self, recording: Recording) -> StoredRecording:
         """Extract a recording and open what was stored. Raises RecordingUnreadable with the reason."""
