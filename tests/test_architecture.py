@@ -33,20 +33,25 @@ DOORS = {
     "paramiko": ("edge",),
     "asyncssh": ("edge",),
 }
-ON_A_DEVICE = {"edge/device_runner.py": {"numpy", "ai_edge_litert", "tflite_runtime"}}
+RUNTIMES = {"numpy", "ai_edge_litert", "tflite_runtime"}
+ON_A_DEVICE = {  # what is copied to a device, and all that it may need beside the standard library
+    "edge/device_runner.py": RUNTIMES,
+    "edge/fleet/*.py": set(),
+    "edge/agent/**/*.py": RUNTIMES | {"tuf", "securesystemslib"},
+}
 STANDARD_LIBRARY = sys.stdlib_module_names
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Yield the full name of every module that a file imports, also inside functions."""
+    """Yield the full name of everything that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def place(path: Path) -> str:
@@ -74,10 +79,25 @@ def test_each_vendor_has_one_door(path):
             assert place(path).startswith(allowed), f"{place(path)} imports {name}: only {', '.join(allowed)} may"
 
 
-@pytest.mark.parametrize("name", sorted(ON_A_DEVICE))
-def test_what_is_copied_to_a_device_needs_nothing_else(name):
-    found = {module.split(".")[0] for module in imports_of(PACKAGE / name)} - STANDARD_LIBRARY
-    assert found <= ON_A_DEVICE[name]
+def needs_of(path: Path, seen: set[Path]) -> Iterator[tuple[str, str]]:
+    """Yield (importer, package) for everything that a file needs, through modules of ours too."""
+    seen.add(path)
+    for name in imports_of(path):
+        if not name.startswith("ml_training"):
+            yield place(path), name.split(".")[0]
+            continue
+        named = PACKAGE.joinpath(*name.split(".")[1:])  # a module, or something in one
+        for own in (named.with_suffix(".py"), named.parent.with_suffix(".py")):
+            if own.is_file() and own not in seen:
+                yield from needs_of(own, seen)
+
+
+@pytest.mark.parametrize("pattern", sorted(ON_A_DEVICE))
+def test_what_is_copied_to_a_device_needs_nothing_else(pattern):
+    for path in PACKAGE.glob(pattern):
+        for importer, package in needs_of(path, set()):
+            allowed = STANDARD_LIBRARY | ON_A_DEVICE[pattern]
+            assert package in allowed, f"{place(path)} runs on a device, and {importer} imports {package}"
 
 
 def test_every_package_is_in_the_order():

@@ -14,6 +14,9 @@
     ├── ModelError               a model file, its card or its weights do not fit
     ├── TooLittleMemory          a training step does not fit
     ├── DeviceError              a device cannot be reached or answers nonsense
+    ├── DeliveryError            signed delivery refuses: a key, a signature, a file that is not the named one
+    │   ├── RolloutError         the document that says which device gets what breaks its form
+    │   └── PublishConflict      another publisher was faster, and again
     └── RegistryError            a model version or an alias is not there
 
 Every message says what was expected, what came, and what to do. The facts travel as attributes:
@@ -93,6 +96,18 @@ class TooLittleMemory(AdbreakError):
 
 class DeviceError(AdbreakError):
     """A device cannot be reached or answers nonsense."""
+
+
+class DeliveryError(AdbreakError):
+    """Signed delivery refuses: a key is missing, a signature is wrong, a file is not the one that was named."""
+
+
+class RolloutError(DeliveryError):
+    """The document that says which device gets what breaks its form."""
+
+
+class PublishConflict(DeliveryError):
+    """Another publisher was faster, and again."""
 
 
 class RegistryError(AdbreakError):
