@@ -5,7 +5,7 @@ import threading
 import boto3
 import pytest
 from ml_training.cloud import storage
-from ml_training.utils.errors import ObjectExists, ObjectNotFound, StorageError
+from ml_training.utils.errors import ObjectChanged, ObjectExists, ObjectNotFound, StorageError
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -48,6 +48,41 @@ def test_what_is_missing_says_so(root):
             action(missing)
     with pytest.raises(ObjectNotFound), storage.local_copy(missing):
         pass
+
+
+def test_if_version_replaces_only_what_was_read(root):
+    uri = storage.join(root, "counter")
+    with pytest.raises(ObjectChanged):
+        storage.write_bytes(uri, b"0", if_version="of nothing")
+    storage.write_bytes(uri, b"0")
+    data, version = storage.read_version(uri)
+    assert (data, version) == (b"0", storage.stat(uri).version)
+    storage.write_bytes(uri, b"1", if_version=version, cache_control="no-cache")
+    with pytest.raises(ObjectChanged):
+        storage.write_bytes(uri, b"2", if_version=version)
+    assert storage.read_bytes(uri) == b"1"
+
+
+def test_if_version_loses_no_count_of_many_writers_in_a_folder(tmp_path):
+    uri = str(tmp_path / "counter")
+    storage.write_bytes(uri, b"0")
+
+    def count():
+        for _ in range(5):
+            while True:
+                data, version = storage.read_version(uri)
+                try:
+                    storage.write_bytes(uri, str(int(data) + 1).encode(), if_version=version)
+                    break
+                except ObjectChanged:
+                    continue
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert storage.read_bytes(uri) == b"20"
 
 
 def test_if_absent_lets_one_writer_win(root):

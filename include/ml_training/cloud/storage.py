@@ -4,9 +4,11 @@
     with local_copy("s3://adbreak/recordings/one/2026-01-05/a.ts") as path: ...
 
 An address is ``s3://bucket/key`` or a path. Writes to a path go beside the file and are renamed; S3 does the same by
-itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; ``O_EXCL`` through a hard link).
+itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; ``O_EXCL`` through a hard link), and so does
+``if_version`` (``If-Match``; a lock beside the file): what was read is replaced only while it is still what was read.
 """
 
+import fcntl
 import io
 import json
 import mimetypes
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_training.config.settings import read_settings
-from ml_training.utils.errors import ObjectExists, ObjectNotFound, StorageError
+from ml_training.utils.errors import ObjectChanged, ObjectExists, ObjectNotFound, StorageError
 from ml_training.utils.scratch import scratch_folder
 
 PART_PREFIX = ".part-"  # of files that are being written
@@ -55,14 +57,7 @@ def join(uri: str, *parts: str) -> str:
 
 def read_bytes(uri: str) -> bytes:
     """Return the whole object. Raises ObjectNotFound."""
-    if not is_s3(uri):
-        try:
-            return Path(uri).read_bytes()
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise ObjectNotFound(f"there is no file {uri}", uri=uri) from error
-    bucket, key = _split(uri)
-    with _s3_errors(uri):
-        return bytes(_client().get_object(Bucket=bucket, Key=key)["Body"].read())
+    return read_version(uri)[0]
 
 
 def read_json(uri: str) -> Any:
@@ -74,14 +69,48 @@ def read_json(uri: str) -> Any:
         raise StorageError(f"{uri} should be JSON, but: {error}", uri=uri) from error
 
 
-def write_bytes(uri: str, data: bytes, *, if_absent: bool = False) -> None:
-    """Write the whole object; with ``if_absent`` raise ObjectExists rather than overwrite."""
+def read_version(uri: str) -> tuple[bytes, str]:
+    """Return the whole object, and the version that it is of. Raises ObjectNotFound."""
     if not is_s3(uri):
+        try:
+            with Path(uri).open("rb") as file:
+                return file.read(), _file_version(os.fstat(file.fileno()))
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise ObjectNotFound(f"there is no file {uri}", uri=uri) from error
+    bucket, key = _split(uri)
+    with _s3_errors(uri):
+        answer = _client().get_object(Bucket=bucket, Key=key)
+        return bytes(answer["Body"].read()), answer["ETag"].strip('"')
+
+
+def write_bytes(
+    uri: str,
+    data: bytes,
+    *,
+    if_absent: bool = False,
+    if_version: str | None = None,
+    cache_control: str | None = None,
+) -> None:
+    """Write the whole object.
+
+    With ``if_absent`` it raises ObjectExists rather than overwrite; with ``if_version`` it raises ObjectChanged unless
+    it replaces that version. ``cache_control`` tells caches between a bucket and its readers how long to keep it.
+    """
+    if not is_s3(uri):
+        if if_version is not None:
+            return _replace_file(Path(uri), data, if_version)
         return _write_file(Path(uri), data, if_absent=if_absent)
     bucket, key = _split(uri)
-    condition = {"IfNoneMatch": "*"} if if_absent else {}
-    with _s3_errors(uri):
-        _client().put_object(Bucket=bucket, Key=key, Body=data, **condition)
+    options = {"IfNoneMatch": "*"} if if_absent else {}
+    options |= {"IfMatch": f'"{if_version}"'} if if_version is not None else {}
+    options |= {"CacheControl": cache_control} if cache_control else {}
+    try:
+        with _s3_errors(uri):
+            _client().put_object(Bucket=bucket, Key=key, Body=data, **options)
+    except (ObjectExists, ObjectNotFound) as error:
+        if if_version is None:
+            raise
+        raise ObjectChanged(f"{uri} is not what it was any more", uri=uri) from error
     return None
 
 
@@ -351,7 +380,20 @@ def _write_file(path: Path, data: bytes, *, if_absent: bool) -> None:
         Path(part).unlink(missing_ok=True)
 
 
+def _replace_file(path: Path, data: bytes, version: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{PART_PREFIX}lock-{path.name}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, also when it is killed
+        if not path.is_file() or _file_version(path.stat()) != version:
+            raise ObjectChanged(f"{path} is not what it was any more", uri=str(path))
+        _write_file(path, data, if_absent=False)
+
+
 def _describe_file(path: Path) -> StoredObject:
     facts = path.stat()
     modified = datetime.fromtimestamp(facts.st_mtime, UTC)
-    return StoredObject(str(path), facts.st_size, modified, f"{facts.st_size}-{facts.st_mtime_ns}")
+    return StoredObject(str(path), facts.st_size, modified, _file_version(facts))
+
+
+def _file_version(facts: os.stat_result) -> str:
+    return f"{facts.st_size}-{facts.st_mtime_ns}"

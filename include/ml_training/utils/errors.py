@@ -5,7 +5,8 @@
     │   └── ConfigError          a configuration file or an environment variable is wrong
     ├── StorageError             the bucket or the disk refused
     │   ├── ObjectNotFound
-    │   └── ObjectExists         a conditional write met an object that is already there
+    │   ├── ObjectExists         a conditional write met an object that is already there
+    │   └── ObjectChanged        a conditional write met another version than the one that it was to replace
     ├── DataError                what was read is not what it should be
     │   ├── RecordingUnreadable
     │   ├── LabelsInvalid
@@ -64,6 +65,10 @@ class ObjectNotFound(StorageError):
 
 class ObjectExists(StorageError):
     """A conditional write met an object that is already there."""
+
+
+class ObjectChanged(StorageError):
+    """A conditional write met another version than the one that it was to replace."""
 
 
 class DataError(AdbreakError):

@@ -214,7 +214,7 @@ def _entry_to_json(entry: ModelRollout) -> dict[str, Any]:
 
 
 def _reference_to_json(model: ModelReference | None) -> dict[str, Any] | None:
-    return model and {"version": model.version, "semver": model.semver, "files": model.files}
+    return {"version": model.version, "semver": model.semver, "files": model.files} if model else None
 
 
 def _read_entry(fields: StrictFields) -> ModelRollout:
