@@ -17,7 +17,9 @@
     ├── DeviceError              a device cannot be reached or answers nonsense
     ├── DeliveryError            signed delivery refuses: a key, a signature, a file that is not the named one
     │   ├── RolloutError         the document that says which device gets what breaks its form
-    │   └── PublishConflict      another publisher was faster, and again
+    │   ├── PublishConflict      another publisher was faster, and again
+    │   ├── UpdateRefused        a device does not take what it is offered
+    │   └── DeliveryUnreachable  nothing answers, or the day's bytes are used up: later
     └── RegistryError            a model version or an alias is not there
 
 Every message says what was expected, what came, and what to do. The facts travel as attributes:
@@ -113,6 +115,14 @@ class RolloutError(DeliveryError):
 
 class PublishConflict(DeliveryError):
     """Another publisher was faster, and again."""
+
+
+class UpdateRefused(DeliveryError):
+    """A device does not take what it is offered; ``kind`` is for programs, the message for people."""
+
+
+class DeliveryUnreachable(DeliveryError):
+    """Nothing answers, or the bytes of the day are used up: it goes on later."""
 
 
 class RegistryError(AdbreakError):
