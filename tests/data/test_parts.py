@@ -50,6 +50,8 @@ def test_the_division_follows_from_the_rate_alone() -> None:
     assert (four.shard_seconds, four.shards_per_part) == (64.0, 4)
     assert (slow.targets_per_shard, slow.shard_seconds) == (5, 500.0)
     assert [part.end_shard for part in four.parts(300.0)] == [4, 5]
+    short = Layout(1.0, part_seconds=90.0)
+    assert [(part.start_seconds, part.end_shard) for part in short.parts(180.0)] == [(0.0, 1), (90.0, 2)]
     assert one.shard_count(256.0) == 1
     assert one.shard_count(256.04) == 2
     assert one.shard_of(255.9999999) == 1, "a float's rounding moves no frame"

@@ -46,13 +46,15 @@ class Settings:
     """How to extract. ``stream`` and ``retry`` do not change the result, the others do.
 
     ``mode``: every frame is a candidate, or keyframes only. ``stream``: range reads instead of a local copy of an
-    object. ``retry``: try again what is in quarantine.
+    object. ``retry``: try again what is in quarantine. ``part_seconds``: what workers share, for extractions that are
+    not kept.
     """
 
     frames_per_second: float = 1.0
     mode: Mode = "exact"
     stream: bool = False
     retry: bool = False
+    part_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Outcome:
     reason: str = ""
 
 
-def extraction_name(version: str, frames_per_second: float, mode: Mode = "exact") -> str:
+def extraction_name(
+    version: str, frames_per_second: float, mode: Mode = "exact", part_seconds: float | None = None
+) -> str:
     """Return the id of the extraction of a source version with these parameters."""
     parameters = {
         "frames_per_second": float(frames_per_second),
@@ -75,6 +79,8 @@ def extraction_name(version: str, frames_per_second: float, mode: Mode = "exact"
         "resize": RESIZE_NAME,
         "jpeg_quality": JPEG_QUALITY,
     }
+    if part_seconds is not None:
+        parameters["part_seconds"] = part_seconds
     return short_hash({"source": version, "extractor": EXTRACTOR_VERSION, "parameters": parameters})
 
 
@@ -91,7 +97,7 @@ def extract_recording(
     ``pool`` works on several parts at a time. Returns the outcome; raises only when the storage fails.
     """
     version = source_version(recording)
-    name = extraction_name(version, settings.frames_per_second, settings.mode)
+    name = extraction_name(version, settings.frames_per_second, settings.mode, settings.part_seconds)
     set_aside = quarantine.read(quarantine_dir, recording.recording_id)
     if set_aside and set_aside.extraction_id == name and not settings.retry:
         return Outcome(recording.recording_id, "quarantined", name, reason=set_aside.reason)
@@ -150,7 +156,7 @@ def _extract(
     sidecar = read_sidecar(recording)
     version, name = names
     target = storage.join(output_dir, recording.recording_id, name)
-    layout = Layout(settings.frames_per_second)
+    layout = Layout(settings.frames_per_second, settings.part_seconds)
     storage.remove_leftovers(target)
     with _located(recording, settings) as location, MediaFile(location) as media:
         parts, facts = _decode(media, target, layout, settings, pool)

@@ -4,8 +4,9 @@
     layout.shard_seconds                   # 256.0: shard k holds media time [256 k, 256 (k + 1))
     layout.parts(duration_seconds=3600.0)  # 15 parts of one shard each
 
-Shards and parts follow from the frame rate alone. A result therefore never depends on how many workers made it, nor on
-how often one was killed: a part is done or is done again.
+Shards and parts of what is kept follow from the frame rate alone. A result therefore never depends on how many workers
+made it, nor on how often one was killed: a part is done or is done again. What goes away after a look may have shorter
+parts, so that all cores share a short recording.
 """
 
 import math
@@ -33,11 +34,13 @@ class Layout(NamedTuple):
     """The division of recordings at one frame rate."""
 
     frames_per_second: float
+    part_seconds: float | None = None  # None: as for all that is kept
 
     @property
     def targets_per_shard(self) -> int:
-        """How many target times a shard holds: 256, fewer below 0.5 frames a second."""
-        return max(1, min(TARGETS_PER_SHARD, int(LONGEST_SHARD_SECONDS * self.frames_per_second)))
+        """How many target times a shard holds: 256, fewer below 0.5 frames a second and where parts are shorter."""
+        longest = self.part_seconds or LONGEST_SHARD_SECONDS
+        return max(1, min(TARGETS_PER_SHARD, int(longest * self.frames_per_second)))
 
     @property
     def shard_seconds(self) -> float:
@@ -52,7 +55,7 @@ class Layout(NamedTuple):
     @property
     def shards_per_part(self) -> int:
         """How many shards are worked on as one."""
-        return max(1, int(PART_SECONDS / self.shard_seconds))
+        return max(1, int((self.part_seconds or PART_SECONDS) / self.shard_seconds))
 
     @property
     def targets_per_part(self) -> int:

@@ -1,17 +1,18 @@
-"""Processes that work on parts of recordings, and end when whoever started them does.
+"""Processes or threads that work on parts of recordings, and end when whoever started them does.
 
     with WorkerPool(2) as pool:
         for result in pool.map(do_part, jobs): ...
 
 With one worker everything happens in this process. The others are started when there is work for two, freshly (not
 forked: threads of libraries do not survive that), and watch their parent: one that was killed leaves nobody behind.
+Threads start at once, which is worth more for work of a few seconds, though only what libraries do runs side by side.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Self, TypeVar
@@ -28,11 +29,12 @@ def available_cores() -> int:
 
 
 class WorkerPool:
-    """Up to ``workers`` processes, started at their first use."""
+    """Up to ``workers`` processes, or ``threads``, started at their first use."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, threads: bool = False) -> None:
         self.workers = workers
-        self._executor: ProcessPoolExecutor | None = None
+        self._threads = threads
+        self._executor: Executor | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +43,7 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._executor is not None:
-            processes = list((self._executor._processes or {}).values())
+            processes = list((getattr(self._executor, "_processes", None) or {}).values())
             self._executor.shutdown(wait=error is None, cancel_futures=True)
             if error is not None:
                 for process in processes:
@@ -55,11 +57,8 @@ class WorkerPool:
         if self.workers <= 1 or len(items) <= 1:
             yield from map(work, items)
             return
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self.workers, mp_context=get_context("spawn"), initializer=_watch, initargs=(os.getpid(),)
-            )
-        futures = [self._executor.submit(work, item) for item in items]
+        executor = self._started()
+        futures = [executor.submit(work, item) for item in items]
         try:
             for future in futures:
                 yield future.result()
@@ -68,6 +67,15 @@ class WorkerPool:
                 future.cancel()
             wait(futures)
             raise
+
+    def _started(self) -> Executor:
+        if self._executor is None and self._threads:
+            self._executor = ThreadPoolExecutor(self.workers)
+        elif self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self.workers, mp_context=get_context("spawn"), initializer=_watch, initargs=(os.getpid(),)
+            )
+        return self._executor
 
 
 def _watch(parent: int) -> None:

@@ -7,15 +7,18 @@ What is stored is what ``data.collectors extract`` stores, so everything that ju
 A recording whose keyframes are farther apart than models look is decoded to one frame a second.
 """
 
+import math
 from types import TracebackType
 from typing import Literal, Self
 
+import av
 import numpy as np
 
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.data.extraction import Mode, Settings, extract_recording
 from ml_training.data.media_file import MediaFile
+from ml_training.data.parts import PART_SECONDS
 from ml_training.data.recordings import Recording
 from ml_training.data.timeline import read_timeline
 from ml_training.data.workers import WorkerPool, available_cores
@@ -27,6 +30,8 @@ Choice = Literal["auto", "keyframes", "exact"]
 
 FARTHEST_SECONDS = 1.6  # between most keyframes: with more, a frame a second says more than it costs
 MOST = 0.9  # of the keyframes
+SHORT_SECONDS = 2 * PART_SECONDS
+LEAST_SECONDS = 30.0  # of a part: to begin one costs a group of pictures
 
 
 class FirstPass:
@@ -34,38 +39,55 @@ class FirstPass:
 
     def __init__(self, *, mode: Choice = "auto", workers: int | None = None) -> None:
         self._mode = mode
-        self._pool = WorkerPool(available_cores() if workers is None else workers)
+        cores = available_cores() if workers is None else workers
+        self._processes, self._threads = WorkerPool(cores), WorkerPool(cores, threads=True)
 
     def __enter__(self) -> Self:
         self._folder = scratch_folder(read_settings().work_dir, "detect")
         self.root = str(self._folder.__enter__())
-        self._pool.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.__exit__(kind, error, trace)
+        self._processes.__exit__(kind, error, trace)
+        self._threads.__exit__(kind, error, trace)
         self._folder.__exit__(kind, error, trace)
 
     def store(self, recording: Recording) -> StoredRecording:
         """Extract a recording and open what was stored. Raises RecordingUnreadable with the reason."""
         mode = self._mode if self._mode != "auto" else choose_mode(recording.uri)
+        pool, part_seconds = self._shared(rough_duration(recording.uri))
         outcome = extract_recording(
             recording,
-            Settings(mode=mode, stream=True),
+            Settings(mode=mode, stream=True, part_seconds=part_seconds),
             output_dir=storage.join(self.root, "frames"),
             quarantine_dir=storage.join(self.root, "quarantine"),
-            pool=self._pool,
+            pool=pool,
         )
         if outcome.status == "quarantined":
             raise RecordingUnreadable(f"{recording.recording_id} cannot be read: {outcome.reason}", uri=recording.uri)
         return StoredRecording.open(self.root, recording.recording_id)
 
+    def _shared(self, seconds: float) -> tuple[WorkerPool, float | None]:
+        """Return who works on a recording, and on how much at a time: for a short one processes start too slowly.
+
+        How it is divided does not depend on the machine: the sound of two parts differs a little where they meet.
+        """
+        if seconds >= SHORT_SECONDS:
+            return self._processes, None
+        return self._threads, max(LEAST_SECONDS, float(math.ceil(seconds / 2)))
+
     def forget(self, source: StoredRecording) -> None:
         """Remove what is stored of a recording."""
         for item in list(storage.list_objects(storage.join(self.root, "frames", source.recording_id) + "/")):
             storage.delete(item.uri)
+
+
+def rough_duration(location: str) -> float:
+    """Return how long a file says that it lasts, in seconds; 0 where it does not say."""
+    with MediaFile(location) as media:
+        return (media.container.duration or 0) / av.time_base
 
 
 def choose_mode(location: str) -> Mode:
