@@ -5,7 +5,8 @@
         answer = connection.run("python3 adbreak/run-1/device_runner.py ...", Deadline(60))
         answer.exit_status, answer.stdout, answer.stderr
 
-Whatever goes wrong is a DeviceError that says which device, what happened and what to do.
+Whatever goes wrong is a DeviceError that says which device, what happened and what to do; a DeviceUnreachable where a
+later try may find the device again.
 """
 
 import io
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import paramiko
 
 from ml_training.edge.devices import DeviceDescription
-from ml_training.utils.errors import DeviceError
+from ml_training.utils.errors import DeviceError, DeviceUnreachable
 from ml_training.utils.hashing import sha256_bytes
 
 POLL_SECONDS = 0.5
@@ -106,7 +107,7 @@ class DeviceConnection:
     def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
         transport = self._client.get_transport()
         if transport is None or not transport.is_active():
-            raise DeviceError(f"the connection to {self._device.address} is gone: try again")
+            raise DeviceUnreachable(f"the connection to {self._device.address} is gone: try again")
         return transport.open_session(timeout=max(1.0, deadline.remaining()))
 
     @contextmanager
@@ -131,7 +132,8 @@ class DeviceConnection:
                 time.sleep(0.02)
         except TimeoutError:
             if not self._client.get_transport().is_active():  # type: ignore[union-attr]  # it was there to open this
-                raise DeviceError(f"{self._device.address} closed the connection during the run: try again") from None
+                where = self._device.address
+                raise DeviceUnreachable(f"{where} closed the connection during the run: try again") from None
         while channel.recv_stderr_ready():
             errors += channel.recv_stderr(65536)
         if len(output) + len(errors) > LONGEST_OUTPUT_BYTES:
@@ -158,9 +160,9 @@ class DeviceConnection:
         try:
             yield
         except TimeoutError as error:
-            raise DeviceError(f"{self._device.address}: {what} took too long: {error}".rstrip(": ")) from error
+            raise DeviceUnreachable(f"{self._device.address}: {what} took too long: {error}".rstrip(": ")) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise DeviceError(f"{self._device.address}: {what} failed: {error}") from error
+            raise DeviceUnreachable(f"{self._device.address}: {what} failed: {error}") from error
 
 
 @contextmanager
@@ -228,7 +230,7 @@ def _connect_errors(device: DeviceDescription) -> Iterator[None]:
             f"{where} refuses the login: is the public key in ~{device.user}/.ssh/authorized_keys?"
         ) from error
     except TimeoutError as error:
-        raise DeviceError(f"{where} does not answer: is it on, and in this network?") from error
+        raise DeviceUnreachable(f"{where} does not answer: is it on, and in this network?") from error
     except socket.gaierror as error:
         raise DeviceError(f"{where}: the host name cannot be resolved: {error}") from error
     except paramiko.SSHException as error:
@@ -239,7 +241,7 @@ def _connect_errors(device: DeviceDescription) -> Iterator[None]:
         )
         raise DeviceError(f"{where}: no SSH connection: {error}{hint}") from error
     except (OSError, EOFError) as error:
-        raise DeviceError(f"{where} refuses the connection: does an SSH server listen there? {error}") from error
+        raise DeviceUnreachable(f"{where} refuses the connection: does an SSH server listen there? {error}") from error
 
 
 def _drain(channel: paramiko.Channel, output: bytearray, errors: bytearray) -> None:

@@ -15,6 +15,7 @@
     ├── ModelError               a model file, its card or its weights do not fit
     ├── TooLittleMemory          a training step does not fit
     ├── DeviceError              a device cannot be reached or answers nonsense
+    │   └── DeviceUnreachable    nothing answers there, or the connection dropped: perhaps later
     ├── DeliveryError            signed delivery refuses: a key, a signature, a file that is not the named one
     │   ├── RolloutError         the document that says which device gets what breaks its form
     │   ├── PublishConflict      another publisher was faster, and again
@@ -103,6 +104,10 @@ class TooLittleMemory(AdbreakError):
 
 class DeviceError(AdbreakError):
     """A device cannot be reached or answers nonsense."""
+
+
+class DeviceUnreachable(DeviceError):
+    """Nothing answers there, or the connection dropped: it may be there again later."""
 
 
 class DeliveryError(AdbreakError):
