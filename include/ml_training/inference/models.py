@@ -22,6 +22,7 @@ from ml_training.inference.embedding import embedding_part
 from ml_training.inference.parts import Part, load_part
 from ml_training.inference.sound import clip_windows, hear
 from ml_training.inference.stretch import Images, Stretch
+from ml_training.inference.windows import places_near
 from ml_training.utils.errors import ModelError
 from ml_training.utils.hashing import sha256_file
 
@@ -157,13 +158,7 @@ class SequenceModel:
 
 def window_places(pts_seconds: npt.NDArray[np.float64], view: ViewDescription) -> npt.NDArray[np.int64]:
     """Return for each of N frames the frames of its window, int [N, T]: the nearest in time to each offset."""
-    if not len(pts_seconds):
-        return np.zeros((0, len(view.offsets_seconds)), np.int64)
-    wanted = pts_seconds[:, None] + np.asarray(view.offsets_seconds)
-    after = np.clip(np.searchsorted(pts_seconds, wanted), 0, len(pts_seconds) - 1)
-    before = np.maximum(after - 1, 0)
-    nearer = np.abs(wanted - pts_seconds[before]) <= np.abs(pts_seconds[after] - wanted)
-    return np.where(nearer, before, after)
+    return places_near(pts_seconds, view.offsets_seconds)
 
 
 def ad_scores(classes: Floats, class_names: tuple[str, ...]) -> Floats:

@@ -13,12 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ml_training.inference.tflite import load_interpreter, scale
 from ml_training.utils.errors import ModelError
 
 Images = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
 
 KERAS_BATCH = 32
+
+__all__ = ["KerasScorer", "Scorer", "TfliteScorer", "load_interpreter", "load_keras", "load_scorer", "scale"]
 
 
 class Scorer(Protocol):
@@ -36,24 +39,6 @@ def load_scorer(path: Path, *, threads: int = 1) -> Scorer:
     if path.suffix == ".keras":
         return KerasScorer(load_keras(path))
     raise ModelError(f"expected a .tflite or .keras file, received {path.name}")
-
-
-def scale(images: Images) -> npt.NDArray[np.float32]:
-    """Scale RGB bytes to the input that the networks are trained on: ``(x - 127) / 128``, float32."""
-    return (images.astype(np.float32) - 127.0) / 128.0
-
-
-def load_interpreter(path: Path, *, content: bytes | None = None, threads: int = 1) -> Any:
-    """Return LiteRT's interpreter of a file, or of ``content`` made of it. Raises ModelError when it cannot run."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    source: dict[str, Any] = {"model_path": str(path)} if content is None else {"model_content": content}
-    try:
-        interpreter = Interpreter(**source, num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"{path} is not a model that LiteRT can run: {error}") from error
-    return interpreter
 
 
 class TfliteScorer:
