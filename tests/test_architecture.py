@@ -37,7 +37,7 @@ RUNTIMES = {"numpy", "ai_edge_litert", "tflite_runtime"}
 ON_A_DEVICE = {  # what is copied to a device, and all that it may need beside the standard library
     "edge/device_runner.py": RUNTIMES,
     "edge/fleet/*.py": set(),
-    "edge/agent/**/*.py": RUNTIMES | {"tuf", "securesystemslib"},
+    "edge/agent/**/*.py": RUNTIMES | {"tuf", "securesystemslib", "urllib3"},  # urllib3 comes with tuf
 }
 STANDARD_LIBRARY = sys.stdlib_module_names
 

@@ -1,0 +1,40 @@
+"""What a device is: its board and its runtime, as a rollout asks for them, and how warm it is.
+
+board_name(), runtime_version()                   # 'Raspberry Pi 5 Model B Rev 1.0', '2.3.0'
+"""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+RUNTIME_PACKAGE = "ai-edge-litert"
+
+
+def board_name() -> str:
+    """Return what the kernel calls this board; elsewhere the platform."""
+    try:
+        text = Path("/proc/device-tree/model").read_text(encoding="utf-8", errors="replace")
+        return text.strip("\0\n ") or platform.platform()
+    except OSError:
+        return platform.platform()
+
+
+def runtime_version() -> str:
+    """Return the version of the LiteRT runtime."""
+    return metadata.version(RUNTIME_PACKAGE)
+
+
+def runtime_name() -> str:
+    """Return the runtime and its version as manifests write it."""
+    return f"{RUNTIME_PACKAGE} {runtime_version()}"
+
+
+def temperature_celsius() -> float | None:
+    """Return the hottest thermal zone, or None where the kernel shows none."""
+    texts = []
+    for path in Path("/sys/class/thermal").glob("thermal_zone*/temp"):
+        try:
+            texts.append(path.read_text(encoding="ascii").strip())
+        except (OSError, ValueError):
+            continue
+    return max((int(text) / 1000 for text in texts if text.lstrip("-").isdigit()), default=None)

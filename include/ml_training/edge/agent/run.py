@@ -1,0 +1,221 @@
+"""Classifies files or a stream with the model that this device is to run, and looks for updates meanwhile.
+
+    result = Runner(home, Clock(), Options()).run(["recording.ts"])
+    result["frames"], result["breaks"], result["model"]
+
+The model is opened anew, between two frames, when a check has swapped it. A model that is not proven yet and is too
+slow, or does not load, gives way to the one before.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_training.edge.agent.breaks import BreakFiles
+from ml_training.edge.agent.clock import Clock
+from ml_training.edge.agent.device_model import DeviceModel, open_device_model
+from ml_training.edge.agent.home import Home
+from ml_training.edge.agent.loaded import Active
+from ml_training.edge.agent.media import Source
+from ml_training.edge.agent.observations import Observations
+from ml_training.edge.agent.safety import forgive_start, mend, note_start, prove, roll_back
+from ml_training.edge.agent.schedule import Checks
+from ml_training.edge.agent.session import Session
+from ml_training.edge.agent.state import Installed, State, read_state
+from ml_training.utils.errors import ConfigError, DeviceError, ModelError, RecordingUnreadable
+
+LOOK_SECONDS = 5.0  # how often to look whether the model was swapped
+PROOF_FRAMES = 100  # least, before a model is proven
+REOPEN_SECONDS = 5.0
+VIDEO_ENDINGS = (".ts", ".mp4", ".mkv", ".m2ts", ".mov", ".avi", ".mpg", ".webm")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: where breaks go, and whether to look for updates."""
+
+    output: Path | None = None
+    check: bool = True
+
+
+class Runner:
+    """One run of the service."""
+
+    def __init__(self, home: Home, clock: Clock, options: Options) -> None:
+        self._home, self._clock = home, clock
+        self._config = home.read_config()
+        self._output = options.output or home.breaks
+        self._seen = Observations(home, self._config, clock)
+        self._checks = Checks(home, self._config, clock) if options.check else None
+        self._looked_at = time.monotonic()
+        self._active: Active | None = None
+
+    def run(self, inputs: list[str]) -> dict[str, Any]:
+        """Work through the inputs; a stream is opened again when it ends.
+
+        Raises ConfigError without an input, DeviceError without a model, RecordingUnreadable when no input gives a
+        frame. A start that ends in order, or for want of an input, is no crash of the model.
+        """
+        locations = inputs or ([self._config.input] if self._config.input else [])
+        if not locations:
+            raise ConfigError("expected an input: give one, or set it with setup --input")
+        sources = [place for location in locations for place in expand(location)]
+        self._active = self._open()
+        unreadable = []
+        try:
+            for source in sources:
+                try:
+                    self._work(source)
+                except RecordingUnreadable as error:
+                    logger.error("%s", error.message)
+                    unreadable.append(error.message)
+            self._proof(at_end=True)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # a stop; everything else is a crash, and counts
+                self._end_in_order()
+            raise
+        finally:
+            if self._checks is not None:
+                self._checks.stop()
+        self._end_in_order()
+        if len(unreadable) == len(sources):
+            raise RecordingUnreadable("; ".join(unreadable))
+        return {
+            "frames": self._seen.frames,
+            "breaks": self._seen.breaks,
+            "model": self._active.installed.key,
+            "unreadable": unreadable,
+            "output": str(self._output),
+        }
+
+    def _end_in_order(self) -> None:
+        if self._active is not None:
+            self._seen.tell(self._active)
+            forgive_start(self._home, self._active.installed.key)
+
+    def _work(self, location: str) -> None:
+        if not is_stream(location):
+            self._classify(location, Path(location).stem)
+            return
+        while True:
+            try:
+                self._classify(location, f"stream-{self._clock.now():%Y%m%dT%H%M%S}")
+            except RecordingUnreadable as error:
+                logger.warning("%s; it is opened again in %g s", error.message, REOPEN_SECONDS)
+            if self._is_due():
+                self._reopen()
+            time.sleep(REOPEN_SECONDS)
+
+    def _classify(self, location: str, name: str) -> None:
+        """Judge one input to its end, or a stream until a model needs sound that is not decoded."""
+        assert self._active is not None
+        hears, files = self._active.hears, BreakFiles(self._output, name)
+        with Source(location, hears=hears, options=self._config.input_options) as source:
+            session = Session(self._seen, self._active, source.sound, files)
+            for frame in source.frames():
+                session.see(frame)
+                if self._is_due():
+                    session.end()
+                    self._reopen()
+                    session = Session(self._seen, self._active, source.sound, files)
+                    if self._active.hears and not hears and is_stream(location):
+                        return
+            session.end()
+
+    def _is_due(self) -> bool:
+        """Do what is due between two frames; returns whether other models are to be opened."""
+        assert self._active is not None
+        active = self._active
+        if self._checks is not None:
+            self._checks.step()
+        self._seen.tell_if_due(active)
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = time.monotonic()
+        if self._proof():
+            return True
+        state = read_state(self._home)
+        wanted = (state.current and state.current.key, state.shadow and state.shadow.key, state.shadow_share)
+        own_shadow = active.shadow_installed and active.shadow_installed.key
+        return wanted != (active.installed.key, own_shadow, active.shadow_share)
+
+    def _proof(self, *, at_end: bool = False) -> bool:
+        """Prove a model that has worked long enough, or go back from one that is too slow; whether it went back."""
+        active = self._active
+        assert active is not None
+        long_enough = at_end or time.monotonic() - active.since >= self._config.probation_minutes * 60
+        if active.proven or not long_enough or active.frames < PROOF_FRAMES:
+            return False
+        latency, allowed = active.latency_p95(), self._config.largest_latency_ms
+        if latency >= allowed:
+            reason = f"95 of 100 frames take up to {latency:.0f} ms, less than {allowed:g} are allowed"
+            if roll_back(self._home, self._seen.store, self._config, self._clock, reason):
+                return True
+        prove(self._home, active.installed.key)
+        active.proven = True
+        return False
+
+    def _reopen(self) -> None:
+        assert self._active is not None
+        self._seen.tell(self._active)
+        forgive_start(self._home, self._active.installed.key)
+        self._active = self._open()
+
+    def _open(self) -> Active:
+        """Open the current model; one that does not load gives way to the one before. Raises DeviceError."""
+        mend(self._home, self._seen.store, self._config, self._clock)
+        if read_state(self._home).current is None and self._checks is not None:
+            self._checks.now()
+        note_start(self._home, self._seen.store, self._config, self._clock)
+        state = read_state(self._home)
+        if state.current is None:
+            said = state.last_check.get("message", "nothing was checked yet")
+            raise DeviceError(f"there is no model on this device ({said}): run check, and see what it says")
+        try:
+            model = self._load(state.current)
+        except ModelError as error:
+            reason = f"it does not load: {error.message}"
+            if not roll_back(self._home, self._seen.store, self._config, self._clock, reason):
+                raise
+            return self._open()
+        logger.info("%s runs, as %s: %s", state.current.key, state.current.alias, state.current.reason)
+        active = Active(state.current, model, proven=state.starts.proven, shadow_share=state.shadow_share)
+        self._open_shadow(active, state)
+        return active
+
+    def _open_shadow(self, active: Active, state: State) -> None:
+        active.shadow_installed = state.shadow
+        if state.shadow is None or state.shadow_share <= 0:
+            return
+        try:
+            active.shadow = self._load(state.shadow)
+        except ModelError as error:
+            logger.warning("the shadow does not load: %s", error.message)
+
+    def _load(self, installed: Installed) -> DeviceModel:
+        folder = self._home.model_folder(installed.name, installed.semver)
+        return open_device_model(folder, threads=self._config.threads)
+
+
+def is_stream(location: str) -> bool:
+    """Tell what is opened again when it ends: an address, or a device of this machine."""
+    return ("://" in location and not location.startswith("file://")) or location.startswith("/dev/")
+
+
+def expand(location: str) -> list[str]:
+    """Return the inputs that a location stands for: itself, or the videos of a folder. Raises ConfigError for none."""
+    if is_stream(location):
+        return [location]
+    path = Path(location.removeprefix("file://"))
+    if path.is_dir():
+        found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEO_ENDINGS)
+        if not found:
+            raise ConfigError(f"{path} has no video: expected files that end in {', '.join(VIDEO_ENDINGS)}")
+        return found
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}")
+    return [str(path)]
