@@ -4,7 +4,7 @@
     with local_copy("s3://adbreak/recordings/one/2026-01-05/a.ts") as path: ...
 
 An address is ``s3://bucket/key`` or a path. Writes to a path go beside the file and are renamed; S3 does the same by
-itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; ``O_EXCL`` through a hard link), and so does
+itself. ``if_absent`` makes a write conditional on both (``If-None-Match: *``; ``O_EXCL`` through a hard link). So does
 ``if_version`` (``If-Match``; a lock beside the file): what was read is replaced only while it is still what was read.
 """
 

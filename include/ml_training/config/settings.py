@@ -11,6 +11,7 @@
 | AWS_ENDPOINT_URL | another S3 API than Amazon's | none |
 | MLFLOW_TRACKING_URI | the MLflow server | none: nothing is tracked |
 | ADBREAK_ALERTS_FILE | file that alerts are appended to, as JSON lines | none: only logged |
+| ADBREAK_DELIVERY_KEYS | folder with the keys that sign what devices get | none: nothing is published |
 """
 
 import os
@@ -31,6 +32,7 @@ class Settings(BaseModel):
     aws_endpoint_url: str | None = None
     mlflow_tracking_uri: str | None = None
     alerts_file: Path | None = None
+    delivery_keys: Path | None = None
 
 
 VARIABLES = {
@@ -40,6 +42,7 @@ VARIABLES = {
     "aws_endpoint_url": "AWS_ENDPOINT_URL",
     "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
     "alerts_file": "ADBREAK_ALERTS_FILE",
+    "delivery_keys": "ADBREAK_DELIVERY_KEYS",
 }
 
 
