@@ -1,13 +1,23 @@
 """A tiny dataset version: 3 recordings of 16 frames, in which ads are reddish and hiss, content bluish and quiet."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tf_keras as keras
 from ml_training.cloud import storage
+from ml_training.config.schema import TrainingConfig
 from ml_training.data.audio.sound import SAMPLE_RATE, encode_flac, shard_name
 from ml_training.data.frames import encode_jpeg
 from ml_training.data.manifest import MANIFEST_SCHEMA
+from ml_training.models.architectures import HEADS
+from ml_training.models.blocks import classifier, picture_input
+from ml_training.models.stages import split_at_embedding
+from ml_training.models.stored import describe, save_parts
+from ml_training.training.model_card import ModelCard
 
 FRAMES = 16
 SPLITS = {"one": "train", "two": "validation", "three": "test"}
@@ -65,3 +75,58 @@ def tiny_data(tmp_path_factory):
     pq.write_table(pa.concat_tables(tables), folder / "manifest.parquet")
     storage.write_json(str(folder / "card.json"), {"split_unit": "channel"})
     return str(root)
+
+
+@pytest.fixture(scope="session")
+def work_dir(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADBREAK_WORK_DIR", str(tmp_path_factory.mktemp("work")))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+def config_of(architecture: str, **values: object) -> TrainingConfig:
+    model = {
+        "architecture": architecture,
+        "trunk": "mobilenet_v2",
+        "input_size": 64,
+        "dense_units": 16,
+        "sequence_units": 8,
+        "mfcc_bands": 32,
+        **values,
+    }
+    return TrainingConfig.model_validate({"model_type": "base", "variant": architecture[:5], "model": model})
+
+
+def store_network(folder: Path, architecture: str, **values: object) -> str:
+    """A float model of few layers with its card, as a training leaves them; it knows nothing."""
+    config = config_of(architecture, **values)
+    keras.utils.set_random_seed(2)
+    section = config.model
+    image = picture_input(section)
+    x = keras.layers.Conv2D(8, 5, strides=4, activation="relu", name="stem_conv")(image)
+    model = classifier(image, x, section, "mobilenet_v2")
+    parts = {"model": model}
+    if section.architecture in HEADS:
+        parts = {"trunk": split_at_embedding(model)[0], "head": HEADS[section.architecture](section, embedding_size=16)}
+    address = save_parts(parts, describe(config.model, 0.5), str(folder))
+    card = ModelCard(
+        model_name=config.model_name,
+        run_id=folder.parent.name,
+        dataset_id=DATASET_ID,
+        config=config,
+        code_version="x",
+        threshold=0.5,
+        validation_average_precision=0.5,
+        mlflow_run_id=None,
+        seconds=1.0,
+        created_at=datetime.now(UTC),
+    )
+    storage.write_json(str(folder / "card.json"), card.model_dump(mode="json"))
+    return address
+
+
+@pytest.fixture(scope="session")
+def store():
+    """Stores an untrained model: ``store(folder, "temporal")`` returns its address."""
+    return store_network

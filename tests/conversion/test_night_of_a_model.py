@@ -21,14 +21,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def work_dir(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ADBREAK_WORK_DIR", str(tmp_path_factory.mktemp("work")))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
-
-
 def call(module, capsys_disabled, *arguments):
     exit_code = module.main(["--json", *arguments])
     assert exit_code == 0
@@ -45,7 +37,7 @@ def trained(tiny_data, work_dir):
 
 @pytest.fixture(scope="module")
 def converted(trained, tiny_data):
-    return to_tflite.convert_to_int8(trained["model_uri"], data_dir=tiny_data, output=f"{trained['run_uri']}/int8")
+    return to_tflite.convert(trained["model_uri"], data_dir=tiny_data, output=f"{trained['run_uri']}/int8")
 
 
 def test_the_same_training_is_found_again(trained, tiny_data, capsys):
@@ -107,12 +99,12 @@ def test_the_int8_file_says_what_its_parent_says(trained, converted, tiny_data, 
 
 def test_the_same_conversion_is_found_again(trained, converted, tiny_data):
     output = f"{trained['run_uri']}/int8"
-    assert to_tflite.convert_to_int8(trained["model_uri"], data_dir=tiny_data, output=output)["reused"]
+    assert to_tflite.convert(trained["model_uri"], data_dir=tiny_data, output=output)["reused"]
 
 
 def test_a_model_without_a_card_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"no card\.json beside it"):
-        to_tflite.convert_to_int8(str(tmp_path / "model.keras"), data_dir=str(tmp_path), output=str(tmp_path))
+        to_tflite.convert(str(tmp_path / "model.keras"), data_dir=str(tmp_path), output=str(tmp_path))
 
 
 def test_a_split_of_one_class_is_refused(tiny_data, tmp_path):

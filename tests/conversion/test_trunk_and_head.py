@@ -1,84 +1,26 @@
 """Models of two files, from stored float networks to judged int8 files."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tf_keras as keras
-from ml_training.cloud import storage
-from ml_training.config.schema import TrainingConfig
 from ml_training.conversion import test_tflite as judge
 from ml_training.conversion import to_tflite
 from ml_training.conversion.manifest import Manifest, read_manifest
 from ml_training.inference.models import open_model
 from ml_training.inference.stretch import stretch_of
-from ml_training.models.architectures import HEADS
-from ml_training.models.blocks import classifier, picture_input
-from ml_training.models.stages import split_at_embedding
-from ml_training.models.stored import describe, save_parts
-from ml_training.training.model_card import ModelCard
 from ml_training.utils.errors import ModelError
 
-DATASET_ID = "tinydataset00000"
 RED = np.zeros((8, 224, 224, 3), np.uint8) + np.array([180, 60, 60], np.uint8)
 IMAGES = np.concatenate([RED, RED[..., ::-1]])
 
 
-def config_of(architecture: str, **values: object) -> TrainingConfig:
-    model = {
-        "architecture": architecture,
-        "trunk": "mobilenet_v2",
-        "input_size": 64,
-        "dense_units": 16,
-        "sequence_units": 8,
-        "mfcc_bands": 32,
-        **values,
-    }
-    return TrainingConfig.model_validate({"model_type": "base", "variant": architecture[:5], "model": model})
-
-
-def store(config: TrainingConfig, folder: Path) -> str:
-    """A float model of few layers with its card, as a training leaves them; it knows nothing."""
-    keras.utils.set_random_seed(2)
-    section = config.model
-    image = picture_input(section)
-    x = keras.layers.Conv2D(8, 5, strides=4, activation="relu")(image)
-    model = classifier(image, x, section, "mobilenet_v2")
-    parts = {"model": model}
-    if section.architecture in HEADS:
-        parts = {"trunk": split_at_embedding(model)[0], "head": HEADS[section.architecture](section, embedding_size=16)}
-    address = save_parts(parts, describe(config.model, 0.5), str(folder))
-    card = ModelCard(
-        model_name=config.model_name,
-        run_id=folder.parent.name,
-        dataset_id=DATASET_ID,
-        config=config,
-        code_version="x",
-        threshold=0.5,
-        validation_average_precision=0.5,
-        mlflow_run_id=None,
-        seconds=1.0,
-        created_at=datetime.now(UTC),
-    )
-    storage.write_json(str(folder / "card.json"), card.model_dump(mode="json"))
-    return address
-
-
-@pytest.fixture(scope="module")
-def work_dir(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ADBREAK_WORK_DIR", str(tmp_path_factory.mktemp("work")))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
-
-
 @pytest.fixture(scope="module", params=["temporal", "multimodal"])
-def converted(request, tiny_data, work_dir, tmp_path_factory):
+def converted(request, tiny_data, work_dir, store, tmp_path_factory):
     run = tmp_path_factory.mktemp(request.param)
-    parent = store(config_of(request.param), run / "float")
-    result = to_tflite.convert_to_int8(parent, data_dir=tiny_data, output=str(run / "int8"))
+    parent = store(run / "float", request.param)
+    result = to_tflite.convert(parent, data_dir=tiny_data, output=str(run / "int8"))
     return parent, result, run / "int8"
 
 
@@ -92,7 +34,6 @@ def test_both_files_are_int8_and_described(converted):
     assert manifest.size_bytes == sum((folder / part.file).stat().st_size for part in manifest.parts)
     assert manifest.quantization == "int8-ptq"
     assert manifest.preprocessing.resize == "stretch-inter_area-224, inter_area-64"
-    assert not judge.float_tensors(result["model_uri"])
 
 
 def test_golden_outputs_are_the_files_own(converted):
@@ -130,12 +71,12 @@ def test_the_whole_model_is_judged_on_the_test_split(converted, tiny_data, capsy
 
 def test_the_same_conversion_is_found_again(converted, tiny_data):
     parent, _, folder = converted
-    assert to_tflite.convert_to_int8(parent, data_dir=tiny_data, output=str(folder))["reused"]
+    assert to_tflite.convert(parent, data_dir=tiny_data, output=str(folder))["reused"]
 
 
-def test_more_classes_keep_their_columns(tiny_data, work_dir, tmp_path):
+def test_more_classes_keep_their_columns(tiny_data, work_dir, store, tmp_path):
     labels = ["ad", "content", "promo"]
-    parent = store(config_of("mobilenet_v2", classes=labels), tmp_path / "run" / "float")
+    parent = store(tmp_path / "run" / "float", "mobilenet_v2", classes=labels)
     output = str(tmp_path / "int8")
     words = ["--json", "--model", str(Path(parent).parent), "--output", output, "--data-dir", tiny_data]
     assert to_tflite.main(words) == 0

@@ -167,6 +167,9 @@ class Range(Section):
         return self
 
 
+SIZE_LIMIT_BYTES = 10_000_000  # of a model's files: no config lifts it
+
+
 class GatesSection(Section):
     """Bounds that the int8 file has to keep; the figures of the design are the defaults."""
 
@@ -176,7 +179,7 @@ class GatesSection(Section):
     int8_f1_loss: float = 0.007
     slice_f1_loss: float = 0.02
     slice_recordings: int = 10  # a slice of fewer recordings never blocks
-    size_bytes: int = 5_000_000
+    size_bytes: int = Field(5_000_000, le=SIZE_LIMIT_BYTES)
     latency_p95_ms: float = 50.0
     latency_board: str = "Raspberry Pi 5"
 

@@ -9,7 +9,7 @@ Version 2 knows models of several files. A manifest of version 1 is read as one 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ml_training.cloud import storage
 from ml_training.inference.description import MANIFEST_NAME, ViewDescription
@@ -18,8 +18,9 @@ from ml_training.utils.errors import ModelError, ObjectNotFound
 from ml_training.utils.records import Record
 
 GOLDEN_NAME = "golden.npz"
+PartName = Literal["model", "trunk", "head"]
 
-__all__ = ["GOLDEN_NAME", "MANIFEST_NAME", "Manifest", "read_manifest"]
+__all__ = ["GOLDEN_NAME", "MANIFEST_NAME", "Manifest", "PartName", "read_manifest"]
 
 
 class TensorDescription(Record):
@@ -35,7 +36,7 @@ class TensorDescription(Record):
 class PartDescription(Record):
     """One file of a model."""
 
-    name: Literal["model", "trunk", "head"]
+    name: PartName
     file: str
     sha256: str
     size_bytes: int
@@ -69,7 +70,9 @@ class Manifest(Record):
     architecture: str = "efficientnet_lite0"
     sha256: str  # of the first part's file
     size_bytes: int  # of all parts
-    quantization: str
+    quantization: str  # int8-qat, int8-ptq, int16-ptq, float16 or float32
+    keep_float: list[str] = Field(default_factory=list)  # layers that compute in float32 all the same
+    calibration_id: str | None = None  # of the set of frames that the ranges come from
     input: TensorDescription  # of the first part: a picture
     output: TensorDescription  # of the last part: the scores
     parts: list[PartDescription]
@@ -82,7 +85,9 @@ class Manifest(Record):
     run_id: str
     mlflow_run_id: str | None
     code_version: str
-    runtime: str
+    git_commit: str | None = None
+    runtime: str  # that made the golden outputs
+    minimum_runtime: str | None = None  # the oldest ai-edge-litert that runs these files
     golden: Golden
     parent_uri: str
     created_at: datetime

@@ -1,22 +1,22 @@
-"""Int8 after training: the ranges come from examples that a finished network sees.
+"""The examples that ranges come from after training: what a finished network sees.
 
-    content = picture_to_int8(trunk, samples, data_dir, seed=1)
-    content = to_int8(head, head_examples(card, trunk_part, data_dir))
+    examples = picture_examples(trunk, frames, data_dir)                   # frames of a calibration set
+    examples, frames = head_examples(card, trunk_part, training, data_dir)
 
 For the trunk and the head of temporal and multimodal models, which quantization-aware training cannot wrap (an LSTM),
-or whose outputs are no scores that it could learn. The head's examples are the embeddings that the int8 trunk gives:
-what it will see.
+or whose outputs are no scores that it could learn. The head's examples are the embeddings that the converted trunk
+gives: what it will see.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tf_keras as keras
 
-from ml_training.conversion.files import to_int8
-from ml_training.conversion.quantize_aware import choose_samples, read_images
+from ml_training.conversion.calibration import CalibrationFrame, balanced
+from ml_training.conversion.relearning import read_images
 from ml_training.data.pipeline.batches import Options, Pipeline
 from ml_training.data.pipeline.selection import read_examples
 from ml_training.inference.models import fit_size
@@ -34,24 +34,42 @@ HEAD_EXAMPLES = 128
 SILENT_SHARE = 4  # one in so many clips comes without its sound
 
 
-def picture_to_int8(model: keras.Model, samples: Samples, data_dir: str, *, seed: int) -> bytes:
-    """Convert a network that takes pictures; its input turns byte b into int8 b - 128."""
-    shape = tuple(model.input_shape[1:])
-    images = read_images(choose_samples(samples, TRUNK_EXAMPLES, seed), data_dir, shape)
+class HeadExamples(NamedTuple):
+    """Inputs of a head, and which moments they show."""
+
+    inputs: list[Example]
+    frames: list[CalibrationFrame]
+
+
+def picture_examples(model: keras.Model, frames: Samples, data_dir: str) -> list[Example]:
+    """Return inputs of a network that takes pictures; byte b of an int8 one will be int8 b - 128."""
+    images = read_images(frames, data_dir, tuple(model.input_shape[1:]))
     images[0, 0, 0], images[0, 0, 1] = 0, 255  # the whole range of bytes, so that the input's scale is 1/128
-    return to_int8(model, ({model.input_names[0]: scale(image)} for image in images))
+    return [{model.input_names[0]: scale(image)} for image in images]
 
 
-def head_examples(card: ModelCard, trunk: Part, data_dir: str, *, count: int = HEAD_EXAMPLES) -> list[Example]:
-    """Return inputs of the head, from training examples that ``trunk`` sees; a quarter of clips without their sound."""
+def head_examples(
+    card: ModelCard, trunk: Part, training: Samples, data_dir: str, *, count: int = HEAD_EXAMPLES
+) -> HeadExamples:
+    """Return inputs of the head, from training examples that ``trunk`` sees; a quarter of clips without their sound.
+
+    Every channel has the same number of them, as far as it has so many.
+    """
     section, seed = card.config.model, card.config.training.seed
     view = view_of(section.architecture)
     examples = read_examples(data_dir, card.dataset_id, "train", view=view)
-    if len(examples) > count:
-        examples = examples.take(np.sort(np.random.default_rng(seed).choice(len(examples), count, replace=False)))
+    channel_of = dict(zip(training.recording_ids, training.channels, strict=True))
+    channels = np.array([str(channel_of.get(name, "")) for name in examples.recording_ids], object)
+    chosen = balanced(channels, count, seed=seed)
+    examples, channels = examples.take(chosen), channels[chosen]
+    moments = zip(examples.recording_ids, channels, examples.pts_seconds, strict=True)
     bands = section.mfcc_bands if view.sound_seconds else None
     options = Options(batch_size=8, shuffle=False, augment=False, drop_remainder=False, mfcc_bands=bands)
-    return [example for batch in Pipeline(examples, options).iterate(epochs=1) for example in _inputs(batch, trunk)]
+    batches = Pipeline(examples, options).iterate(epochs=1)
+    return HeadExamples(
+        [example for batch in batches for example in _inputs(batch, trunk)],
+        [CalibrationFrame(recording_id=str(r), channel=c, pts_seconds=float(s)) for r, c, s in moments],
+    )
 
 
 def _inputs(batch: Any, trunk: Part) -> Iterator[Example]:

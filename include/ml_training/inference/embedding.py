@@ -8,8 +8,8 @@ layer begins; weights and arithmetic stay as they are.
 """
 
 from pathlib import Path
-from typing import Any
 
+from ml_training.inference.flatbuffer import pack, unpack
 from ml_training.inference.parts import KerasPart, Part, TflitePart
 from ml_training.inference.scorer import load_interpreter, load_keras
 from ml_training.utils.errors import ModelError
@@ -34,10 +34,9 @@ def embedding_part(path: Path, *, threads: int = 1) -> Part:
 
 def cut_at_last_layer(content: bytes, name: str) -> bytes:
     """Return a ``.tflite`` file that ends before its last fully connected layer. Raises ModelError without one."""
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = unpack(content)
     graph = model.subgraphs[0]
     codes = [code.builtinCode for code in model.operatorCodes]
     dense = [
@@ -50,6 +49,4 @@ def cut_at_last_layer(content: bytes, name: str) -> bytes:
     graph.outputs = [int(graph.operators[dense[-1]].inputs[0])]
     graph.operators = graph.operators[: dense[-1]]
     model.signatureDefs = []
-    builder = flatbuffers.Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)

@@ -187,8 +187,8 @@ def is_measured(benchmark: Benchmark, board: str) -> bool:
 def _all_int8(report: Report) -> GateVerdict:
     floats = len(report.float_operators)
     if report.all_int8:
-        return GateVerdict(gate="all_int8", verdict="pass", value=0, bound=0, reason="every tensor is an integer")
-    reason = f"{floats} tensor(s) of floating point, such as {report.float_operators[:1]}"
+        return GateVerdict(gate="all_int8", verdict="pass", value=0, bound=0, reason="every operator is int8")
+    reason = f"{floats} operator(s) that are not int8, such as {report.float_operators[:1]}"
     return GateVerdict(gate="all_int8", verdict="fail", value=floats, bound=0, reason=reason)
 
 
