@@ -1,9 +1,10 @@
 #!/bin/bash
-# Turns a float model into the int8 file, judges that file, and offers it to the registry.
+# Turns a float model into the files that devices run, judges them, and offers them to the registry.
 #   include/scripts/convert_and_deploy.sh RUN/float/model.keras [DATA_DIR]
 #   DEVICE=pi_a MLFLOW_TRACKING_URI=http://... include/scripts/convert_and_deploy.sh RUN/float/model.keras data
 # Without MLFLOW_TRACKING_URI nothing is registered, without DEVICE (a device of docs/devices.md) no latency is measured,
-# and the script says so. POLICY=local accepts simulated verdicts (default: production). A refused model exits 3.
+# and the script says so. QUANTIZE=int8-ptq does without fine-tuning; other kinds of files are refused by their gates.
+# POLICY=local accepts simulated verdicts (default: production). A refused model exits 3.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 python=${PYTHON:-$root/.venv/ml/bin/python}
@@ -15,13 +16,15 @@ model=$1
 data=${2:-${ADBREAK_DATA_DIR:-data}}
 config=${CONFIG:-base_model}
 folder=${model%/*}
-int8=${folder%/*}/int8
+kind=${QUANTIZE:-int8}
+files=${folder%/*}/$kind
 
 field() {
     "$python" -c 'import json, sys; print(json.loads(sys.stdin.read())[sys.argv[1]])' "$1"
 }
 
-converted=$("$python" -m ml_training.conversion.to_tflite --json --model "$model" --output "$int8" --data-dir "$data")
+converted=$("$python" -m ml_training.conversion.to_tflite --json --model "$model" --output "$files" \
+    --quantize "$kind" --data-dir "$data")
 file=$(printf '%s' "$converted" | field model_uri)
 judged=$("$python" -m ml_training.conversion.test_tflite --json --model "$file" --parent "$model" --data-dir "$data")
 report=$(printf '%s' "$judged" | field report_uri)
@@ -29,7 +32,7 @@ report=$(printf '%s' "$judged" | field report_uri)
 benchmarks=()
 if [ -n "${DEVICE:-}" ]; then
     measured=$("$python" -m ml_training.edge.benchmark --json --model "$file" --device "$DEVICE" \
-        --output "$int8/benchmarks")
+        --output "$files/benchmarks")
     benchmarks=(--benchmarks "$(printf '%s' "$measured" | field benchmark_uri)")
 else
     echo "DEVICE is not set: latency and parity stay not measured" >&2
