@@ -28,7 +28,7 @@ TELEMETRY_OFF = {
     "GX_ANALYTICS_ENABLED": "false",
     "SCARF_ANALYTICS": "false",
 }
-DEVICE_FIELDS = ("host_key", "key_file", "private_key", "board", "work_dir", "python")
+DEVICE_FIELDS = ("host_key", "key_file", "private_key", "board", "work_dir", "python", "wheels")
 
 
 def command_environment(spec: Mapping[str, Any]) -> dict[str, str]:

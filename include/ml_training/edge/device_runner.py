@@ -1,228 +1,182 @@
-"""Measures one model file on the device that it runs on; `ml_training.edge.benchmark` copies this file there.
+"""Measures one model on the device that it runs on; `ml_training.edge.benchmark` copies it there, packed into one file.
 
-    python3 device_runner.py --model m.tflite --golden golden.npz --runs 200 --warmup 20 --threads 1 2 --seconds 10
+    python3 device_runner.pyz --folder F --threads 1 2 --seconds 10 --environment adbreak/environment-2.3.0
 
-Standard library, numpy and ai_edge_litert only, Python 3.9 or newer: nothing else of this project is on a device. The
-one line of JSON on standard output holds the measurements, or ``{"error": ..., "message": ...}`` with exit code 3.
-Standard error opens with ``process_group=N``, by which whoever started it can end it; ``--deadline`` ends it without.
-
-A latency is the time from a frame in memory to a score in memory: set input, invoke, read output.
+Standard library, numpy and ai_edge_litert only, Python 3.9 or newer: nothing else of this project is on a device. What
+is missing is installed into ``--environment``. F holds ``manifest.json``, the files that it names, ``golden.npz`` and
+perhaps ``test.npz``. The measurements go to ``F/result.json`` and, as one line of JSON, to standard output; or
+``{"error": ..., "message": ...}`` with exit code 3. Standard error tells what it is doing, a line a stage.
 """
 
 from __future__ import annotations
 
 import argparse
-import glob
+import fcntl
 import json
 import os
-import platform
-import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from importlib import metadata
 from typing import Any
 
-VERSION = 1
-MOST_THREADS = 4
-PERCENTILES = (50, 90, 95, 99)
-NEEDED = {"numpy": "numpy", "ai_edge_litert": "ai-edge-litert"}
+from ml_training.edge.on_device.board import Board
+from ml_training.edge.on_device.model import Model
+from ml_training.edge.on_device.operators import operators
+from ml_training.edge.on_device.runtime import RunnerError, import_runtime, tell
+from ml_training.edge.on_device.timing import Plan, measure
+
+VERSION = 2
+BOARD_SECONDS, ELSEWHERE_SECONDS = 600.0, 10.0  # of sustained work, where nobody says how long
+PROFILE_SECONDS = 60
+INSIDE = "ADBREAK_RUNNER_ENVIRONMENT"  # set for the run inside the private environment
 
 
-class RunnerError(Exception):
-    """What keeps this device from measuring this model; ``kind`` is for programs, the message for people."""
+def enter_environment(args: argparse.Namespace) -> None:
+    """Go on in the private environment when the runtime is missing here; it is made first where it is not there.
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-def import_runtime() -> Any:
-    """Return the runtime's Interpreter class. Raises RunnerError that names the missing package."""
+    Raises RunnerError when it may not be made, or cannot.
+    """
     try:
-        import numpy  # noqa: F401
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        missing = NEEDED.get((error.name or "").split(".")[0], "ai-edge-litert")
-        raise RunnerError("runtime_missing", f"cannot import {missing}: {error}") from error
-    return Interpreter
+        import_runtime()
+    except RunnerError:
+        if args.install == "never" or not args.environment or os.environ.get(INSIDE):
+            raise
+    else:
+        return
+    python = os.path.join(args.environment, "bin", "python")
+    complete = os.path.join(args.environment, "complete")
+    if not os.path.exists(complete):
+        tell(f"installing {' '.join(args.packages)}")
+        shutil.rmtree(args.environment, ignore_errors=True)
+        wheels = ["--no-index", "--find-links", args.wheels] if args.wheels else []
+        _install([sys.executable, "-m", "venv", args.environment])
+        _install([python, "-m", "pip", "install", "--quiet", *wheels, *args.packages])
+        with open(complete, "w", encoding="utf-8"):
+            pass
+    os.environ[INSIDE] = args.environment
+    os.execv(python, [python, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
 
 
-def load_interpreter(model: str, threads: int) -> Any:
-    """Return an interpreter of ``model`` with its tensors allocated. Raises RunnerError."""
-    interpreter_class = import_runtime()
-    try:
-        interpreter = interpreter_class(model_path=model, num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise RunnerError("model_unusable", f"the runtime refuses {os.path.basename(model)}: {error}") from error
-    if len(interpreter.get_input_details()) != 1 or len(interpreter.get_output_details()) != 1:
-        raise RunnerError("model_unusable", "expected a model with one input and one output")
-    return interpreter
+def _install(command: list[str]) -> None:
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        said = " | ".join(done.stdout.strip().splitlines()[-3:])
+        raise RunnerError("install_failed", f"could not install the runtime: {said}")
 
 
-def infer(interpreter: Any, frame: Any) -> Any:
-    """Return a copy of the output for ``frame`` (the input's shape and dtype, with its batch of one)."""
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], frame)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
-def read_golden(path: str, interpreter: Any) -> tuple[Any, Any]:
-    """Return inputs [N, ...] and outputs [N, ...] that the model was converted with. Raises RunnerError on a misfit."""
-    import numpy as np
-
-    details = interpreter.get_input_details()[0]
-    with np.load(path) as golden:
-        inputs, outputs = golden["inputs"], golden["outputs"]
-    expected = tuple(int(size) for size in details["shape"][1:])
-    if (
-        inputs.shape[1:] != expected
-        or inputs.dtype != details["dtype"]
-        or len(inputs) != len(outputs)
-        or not len(inputs)
-    ):
-        raise RunnerError(
-            "golden_unusable",
-            f"the model takes {expected} of {np.dtype(details['dtype']).name}, "
-            f"the golden inputs are {inputs.shape} of {inputs.dtype.name} with {len(outputs)} outputs",
-        )
-    return inputs, outputs
-
-
-def check_golden(interpreter: Any, inputs: Any, outputs: Any) -> dict[str, Any]:
-    """Run every golden input and compare; the difference is in the output's own (quantised) units."""
-    import numpy as np
-
-    difference = 0.0
-    for frame, expected in zip(inputs, outputs):  # noqa: B905  # lengths are checked, and Python 3.9 has no strict
-        answer = infer(interpreter, frame[None])[0].astype(np.float64)
-        difference = max(difference, float(np.max(np.abs(answer - expected.astype(np.float64)))))
-    return {"golden_exact": difference == 0.0, "golden_max_difference": difference, "golden_inputs": len(inputs)}
-
-
-def measure(interpreter: Any, frames: Any, *, runs: int, warmup: int, seconds: float) -> dict[str, float]:
-    """Time up to ``runs`` inferences, at least one, within about ``seconds`` including the warm-up."""
-    import numpy as np
-
-    end = time.perf_counter() + seconds
-    for number in range(warmup):
-        infer(interpreter, frames[number % len(frames)][None])
-        if time.perf_counter() > end - seconds / 2:
-            break
-    times_ms = []
-    for number in range(runs):
-        frame = frames[number % len(frames)][None]
-        start = time.perf_counter()
-        infer(interpreter, frame)
-        times_ms.append((time.perf_counter() - start) * 1000)
-        if time.perf_counter() > end:
-            break
-    result = {f"p{percent}": float(np.percentile(times_ms, percent)) for percent in PERCENTILES}
-    result["runs"] = len(times_ms)
-    result["throughput_per_second"] = 1000 * len(times_ms) / sum(times_ms)
-    return result
-
-
-def describe_device() -> dict[str, Any]:
-    """Return what the device says of itself; what it does not know is absent."""
-    facts = {
-        "board": _read("/proc/device-tree/model") or platform.platform(),
-        "machine": platform.machine(),
-        "cpu_count": os.cpu_count() or 1,
-        "python_version": platform.python_version(),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "throttled": _throttled(),
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def temperature_celsius() -> float | None:
-    """Return the hottest thermal zone, or None where the kernel shows none."""
-    values = [_read(path) for path in glob.glob("/sys/class/thermal/thermal_zone*/temp")]
-    return max((int(value) / 1000 for value in values if value and value.lstrip("-").isdigit()), default=None)
-
-
-def _throttled() -> str | None:
-    # Bits of https://www.raspberrypi.com/documentation/computers/os.html#get_throttled; 0x0 is a healthy board.
-    for path in glob.glob("/sys/devices/platform/soc*/*firmware/get_throttled"):
-        value = _read(path)
-        if value:
-            return "0x" + value
-    try:
-        answer = subprocess.run(["vcgencmd", "get_throttled"], check=False, capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip().partition("=")[2] or None
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip("\0\n ") or None
-    except OSError:
-        return None
+def hold(path: str, seconds: float) -> None:
+    """Take the device's lock until the process ends, waiting up to ``seconds``. Raises RunnerError after them."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, True)  # the lock goes with the process into the private environment
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= end:
+                raise RunnerError("busy", f"another benchmark held this device for {seconds:g} s") from None
+            tell("waiting for another benchmark on this device")
+            time.sleep(1)
+        else:
+            return
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Do the whole measurement: load, first inference, golden parity, then latency for each thread count."""
+    """Do the whole measurement."""
+    board = Board(args.system_root)
     threads = list(dict.fromkeys(min(count, os.cpu_count() or 1) for count in args.threads))
-    import_runtime()
+    tell("loading")
     start = time.perf_counter()
-    interpreter = load_interpreter(args.model, threads[0])
-    load_ms = (time.perf_counter() - start) * 1000
-    inputs, outputs = read_golden(args.golden, interpreter)
-    start = time.perf_counter()
-    infer(interpreter, inputs[0][None])
-    first_ms = (time.perf_counter() - start) * 1000
-    parity = check_golden(interpreter, inputs, outputs)
-    before = temperature_celsius()
-    by_threads = {}
-    for count in threads:
-        measured = interpreter if count == threads[0] else load_interpreter(args.model, count)
-        share = args.seconds / len(threads)
-        by_threads[str(count)] = measure(measured, inputs, runs=args.runs, warmup=args.warmup, seconds=share)
-    return {
+    model = Model(args.folder, threads[0])
+    loaded = time.perf_counter()
+    model.step(0)
+    first = time.perf_counter()
+    result: dict[str, Any] = {
         "version": VERSION,
-        "load_ms": load_ms,
-        "first_inference_ms": first_ms,
-        "threads": by_threads,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        **parity,
-        "runtime_version": "ai-edge-litert " + metadata.version("ai-edge-litert"),
-        **describe_device(),
-        "temperature_celsius": {"before": before, "after": temperature_celsius()},
+        "load_ms": (loaded - start) * 1000,
+        "first_inference_ms": (first - loaded) * 1000,
+        **board.describe(),
+        **model.check_golden(),
     }
+    if args.only_golden:
+        return result
+    lasting = args.sustained_seconds
+    if lasting < 0:
+        lasting = BOARD_SECONDS if board.model else ELSEWHERE_SECONDS
+    plan = Plan(args.runs, args.warmup, args.seconds, lasting, args.cooling_seconds)
+    result.update(measure(lambda n: model if n == threads[0] else Model(args.folder, n), board, threads, plan))
+    tell("test set and profile")
+    test = os.path.join(args.folder, "test.npz")
+    result["accuracy"] = model.accuracy(test) if os.path.exists(test) else None
+    result["profile"] = {part.name: profile(part.path) for part in model.parts}
+    return result
+
+
+def profile(path: str) -> dict[str, Any]:
+    """Return the milliseconds of each kind of operator, or what came instead."""
+    command = [sys.executable, os.path.abspath(sys.argv[0]), "--profile", path]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PROFILE_SECONDS)
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        return {"error": "no_profile", "message": f"the profiler gave nothing: {error}"}
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the options; thread counts are capped by the cores and by four."""
+    """Return the options; thread counts are capped by the cores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--golden", required=True)
+    parser.add_argument("--folder", help="manifest.json, the model's files, golden.npz, perhaps test.npz")
     parser.add_argument("--runs", type=int, default=200, help="most inferences for each thread count")
     parser.add_argument("--warmup", type=int, default=20)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], choices=range(1, MOST_THREADS + 1))
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], choices=range(1, 5))
     parser.add_argument("--seconds", type=float, default=10.0, help="for the timed inferences, all together")
-    parser.add_argument("--deadline", type=int, default=120, help="seconds after which the process ends itself")
+    parser.add_argument("--sustained-seconds", type=float, default=-1.0, help="negative: 600 on a board, 10 elsewhere")
+    parser.add_argument("--cooling-seconds", type=float, default=180.0, help="before a throttled board is tried again")
+    parser.add_argument("--deadline", type=int, default=0, help="seconds after which the process ends itself")
+    parser.add_argument("--only-golden", action="store_true", help="compare the golden outputs and stop")
+    parser.add_argument("--environment", default="", help="private folder for numpy and the runtime")
+    parser.add_argument("--install", choices=("when-missing", "never"), default="when-missing")
+    parser.add_argument("--packages", nargs="+", default=["numpy", "ai-edge-litert"])
+    parser.add_argument("--wheels", default="", help="folder to install from, instead of the network")
+    parser.add_argument("--lock", default="", help="file that only one benchmark holds")
+    parser.add_argument("--queue-seconds", type=float, default=0.0, help="how long to wait for the lock")
+    parser.add_argument("--system-root", default="/", help="where /proc and /sys are")
+    parser.add_argument("--profile", default="", help="time the operators of this file and stop")
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print the measurements, and the process group before; 3 when this device cannot measure this model."""
-    args = parse_arguments(argv)
-    signal.alarm(args.deadline)
-    if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)
-    print(f"process_group={os.getpgrp()}", file=sys.stderr, flush=True)
+def answer(args: argparse.Namespace) -> dict[str, Any]:
+    """Do what was asked; an error that this device can name is an answer too."""
     try:
-        result = run(args)
+        if args.profile:
+            return operators(args.profile)
+        if args.lock and not os.environ.get(INSIDE):
+            hold(args.lock, args.queue_seconds)
+        signal.signal(signal.SIGALRM, _too_late)
+        signal.alarm(args.deadline)
+        enter_environment(args)
+        return run(args)
     except RunnerError as error:
-        print(json.dumps({"error": error.kind, "message": str(error)}), flush=True)
-        return 3
-    print(json.dumps(result), flush=True)
-    return 0
+        return {"error": error.kind, "message": str(error)}
+
+
+def _too_late(number: int, frame: Any) -> None:
+    raise RunnerError("too_late", "it took longer than it may: is the device busy with something else?")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print and store the answer; 3 when this device cannot measure this model."""
+    args = parse_arguments(argv)
+    content = answer(args)
+    if args.folder and not args.profile:
+        part = os.path.join(args.folder, "result.json.part")
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        os.replace(part, os.path.join(args.folder, "result.json"))
+    print(json.dumps(content), flush=True)
+    return 3 if "error" in content else 0
 
 
 if __name__ == "__main__":

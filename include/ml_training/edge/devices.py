@@ -29,8 +29,9 @@ RemotePath = Annotated[str, StringConstraints(pattern=SAFE_PATH)]
 class DeviceDescription(Record):
     """Where a device is, how to know that it is the one, and how to log in.
 
-    ``work_dir`` and ``python`` are paths on the device; relative ones start at the login folder. ``board`` is what its
-    owner says it is; the benchmark also records what the device itself reports.
+    ``work_dir``, ``python`` and ``wheels`` (a folder to install from, instead of the network) are paths on the device;
+    relative ones start at the login folder. ``board`` is what its owner says it is; the benchmark also records what the
+    device itself reports.
     """
 
     host: str = Field(min_length=1)
@@ -42,6 +43,7 @@ class DeviceDescription(Record):
     board: str | None = None
     work_dir: RemotePath = "adbreak"
     python: RemotePath = "python3"
+    wheels: RemotePath | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
