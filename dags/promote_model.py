@@ -1,9 +1,10 @@
 """Makes a challenger the champion, when a person says so (or by itself where promotions are automatic).
 
-challenger (asset) -> approval -> promotion -> champion (asset)
+challenger (asset) -> approval -> promotion -> champion (asset) -> delivery
 
 The approval waits in the UI under "Required Actions", at most three days; no answer is a rejection. A rejection is a
-result: the run is green, nothing is promoted, an alert says so. Each promotion is appended to the ledger.
+result: the run is green, nothing is promoted, an alert says so. Each promotion is appended to the ledger. What the
+ledger says is then signed and published for the devices, where the variable `adbreak_delivery_keys` names the keys.
 """
 
 from datetime import timedelta
@@ -12,6 +13,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, task, task_group
 from operators.ml_command import MlCommandOperator
 from workflow import promotion as steps
+from workflow.delivery import publication
 from workflow.shared import CHALLENGER, CHAMPION, DAG_DEFAULTS, TASK_DEFAULTS
 
 ANSWER_WITHIN = timedelta(days=3)
@@ -68,7 +70,8 @@ def decide(name: str, version: str, summary: str) -> None:
 def promote_model() -> None:
     models = task(steps.challengers)()
     champion = task(steps.champion, outlets=[CHAMPION], trigger_rule="all_done")(models)
-    decide.expand_kwargs(models) >> champion >> task(steps.promotion_report, trigger_rule="all_done")(models)
+    report = task(steps.promotion_report, trigger_rule="all_done")(models)
+    decide.expand_kwargs(models) >> champion >> publication("delivery", {"command": "follow-ledger"}) >> report
 
 
 promote_model()

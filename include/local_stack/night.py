@@ -1,4 +1,4 @@
-"""One night on this machine: recordings, services, ingestion, validation, retraining, promotion, summary.
+"""One night on this machine: recordings, services, ingestion, validation, retraining, promotion, delivery, summary.
 
     outcome = run_night(place, Options(once=True))
     outcome.exit_code
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local_stack.dag_runs import finish_run, known_runs, make_way, new_run, results
+from local_stack.delivery import check_on_device
 from local_stack.errors import InputError, StackError, TaskFailed
 from local_stack.history import History
 from local_stack.plans import NightPlan, plan_of_night
@@ -33,6 +34,7 @@ from local_stack.workplace import Workplace, read_json, write_json
 GENERATOR = "ml_training.data.synthetic"
 NICE = 10  # the services come first: generating takes longer than their start anyway
 BASE_MODEL = "base-general"
+DEVICE_RUNS = (BASE_MODEL,)  # what the simulated Pi is assigned
 REST_WENT_ON = "other recordings were imported"
 
 
@@ -133,6 +135,7 @@ def run_night(stack: Stack, board: Board, job: Job) -> dict[str, Any]:
     facts["retraining"] = _run(stack, board, "nightly_retraining", conf)
     board.end("retraining")
     facts["promotion"] = _promote(stack, board, facts["retraining"], offered)
+    facts["delivery"] = {"check": [_deliver(stack, board)]}
     return facts
 
 
@@ -213,6 +216,19 @@ def _promote(stack: Stack, board: Board, retraining: dict[str, Any], known: set[
     finish_run(stack, board, "promote_model", run_id)
     board.end("promotion")
     return results(stack, "promote_model", run_id)
+
+
+def _deliver(stack: Stack, board: Board) -> dict[str, Any]:
+    """Let the simulated Pi look for updates; that it refuses one is a result."""
+    board.begin("delivery")
+    url = f"{stack.services.url('s3')}/{BUCKET}/delivery"
+    first_root = stack.bucket.read("delivery/metadata/1.root.json")
+    (stack.place.state / "work" / "root.json").write_bytes(first_root)
+    found = check_on_device(
+        stack.place, port=stack.services.ports["device"], delivery_url=url, models=list(DEVICE_RUNS)
+    )
+    board.end("delivery", found["outcome"])
+    return found
 
 
 def _predict(stack: Stack, board: Board, found: Found) -> dict[str, Any]:

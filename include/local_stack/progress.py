@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-PHASES = ("set-up", "services", "recordings", "ingestion", "validation", "retraining", "promotion")
+PHASES = ("set-up", "services", "recordings", "ingestion", "validation", "retraining", "promotion", "delivery")
 SIDE_BY_SIDE = ("services", "recordings")
 MARKS = {"success": "done", "failed": "FAILED", "up_for_retry": "will retry", "upstream_failed": "not run"}
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 
 from local_stack.airflow_api import AirflowApi, ApiError
 from local_stack.bucket import CREDENTIALS
+from local_stack.delivery import keys_folder
 from local_stack.device_server import BOARD, USER, make_keys
 from local_stack.ports import HOST
 from local_stack.settings_file import AirflowSettings
@@ -80,6 +81,7 @@ class Services:
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "ADBREAK_DATA_DIR": f"s3://{BUCKET}",
             "ADBREAK_WORK_DIR": str(self.place.state / "work"),
+            "ADBREAK_DELIVERY_KEYS": str(keys_folder(self.place)),
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
 
@@ -239,6 +241,7 @@ class Services:
             "adbreak_bucket": BUCKET,
             "adbreak_work_dir": str(self.place.state / "work"),
             "adbreak_alerts_file": str(self.place.state / "alerts.jsonl"),
+            "adbreak_delivery_keys": str(keys_folder(self.place)),
             "adbreak_devices": "pi_local",
             "adbreak_gate_policy": "local",
             "adbreak_promotion_approval": "automatic",

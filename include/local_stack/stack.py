@@ -12,6 +12,7 @@ from functools import partial
 
 from local_stack.airflow_api import AirflowApi
 from local_stack.bucket import Bucket
+from local_stack.delivery import prepare_delivery
 from local_stack.errors import InputError, StackError, Stopped
 from local_stack.ports import choose_ports
 from local_stack.services import ADMIN, BUCKET, MLFLOW_BUCKET, Services
@@ -78,7 +79,9 @@ def start_stack(
     def storage() -> None:
         _start_storage(stack, say)
         Bucket(services.url("s3"), MLFLOW_BUCKET).make()
-        _bring_up(supervisor, services.mlflow(), say)
+        supervisor.start(services.mlflow())
+        prepare_delivery(services.place, partial(_run_command, supervisor, services))  # while the server starts
+        _wait(supervisor, services.mlflow(), say)
 
     def all_services() -> None:
         device = partial(_bring_up, supervisor, services.device(), say)
@@ -131,8 +134,17 @@ def _all_at_once(supervisor: Supervisor, jobs: list[Callable[[], None]]) -> None
 
 def _bring_up(supervisor: Supervisor, service: Service, say: Say) -> None:
     supervisor.start(service)
+    _wait(supervisor, service, say)
+
+
+def _wait(supervisor: Supervisor, service: Service, say: Say) -> None:
     supervisor.wait_ready(service)
     say(f"{service.name} is ready")
+
+
+def _run_command(supervisor: Supervisor, services: Services, module: str, *arguments: str) -> None:
+    command = [str(services.place.python("ml")), "-m", module, *arguments]
+    supervisor.run_to_end(f"command-{module.rpartition('.')[2]}", command, services.command_environment)
 
 
 def _migrate(supervisor: Supervisor, services: Services) -> None:

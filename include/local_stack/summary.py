@@ -35,6 +35,7 @@ def render(
     for at in range(len(retraining.get("parity_and_size", []))):
         lines += dataset_lines(_at(retraining, "dataset_version", at))
         lines += model_lines(retraining, facts.get("promotion", {}), at)
+    lines += delivery_lines(_at(facts.get("delivery", {}), "check", 0))
     phases = ", ".join(f"{name} {clock(seconds)}" for name, seconds in durations.items())
     lines += _entry("time", f"{clock(total_seconds)} in all: {phases}")
     lines += _entry("memory", f"{peak_bytes / 1e9:.1f} GB at most, all processes together")
@@ -110,6 +111,15 @@ def model_lines(retraining: Mapping[str, list[Any]], promotion: Mapping[str, lis
             lines += _entry("device", device(benchmark))
     lines += gate_lines(_at(retraining, "gates", at))
     return lines + _entry("registered", registered(_at(retraining, "registered", at), promotion))
+
+
+def delivery_lines(check: Mapping[str, Any]) -> list[str]:
+    """Say what the device runs now, and what it said of what it was offered."""
+    if not check:
+        return []
+    model = (check.get("status") or {}).get("model")
+    runs = f"runs {model['name']}-v{model['semver']}" if model else "runs no model yet"
+    return _entry("delivered", f"{check['device']}, {check['board']}: {runs}; {check['outcome']}: {check['message']}")
 
 
 def interval(value: Mapping[str, Any], *, signed: bool = False) -> str:

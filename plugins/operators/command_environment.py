@@ -11,6 +11,7 @@ Read while a task runs, never while a DAG file is parsed, and never put into a r
 | connection ``mlflow_default`` (optional: else nothing is tracked) | ``MLFLOW_TRACKING_URI``, ``MLFLOW_TRACKING_USERNAME``, ``MLFLOW_TRACKING_PASSWORD``, ``MLFLOW_S3_ENDPOINT_URL`` |
 | connection ``device_<name>`` of the device that the spec names | ``ADBREAK_DEVICE_<NAME>``, as JSON |
 | variables ``adbreak_bucket``, ``adbreak_work_dir``, ``adbreak_alerts_file`` | ``ADBREAK_DATA_DIR``, ``ADBREAK_WORK_DIR``, ``ADBREAK_ALERTS_FILE`` |
+| variable ``adbreak_delivery_keys``: the folder of the signing keys | ``ADBREAK_DELIVERY_KEYS`` |
 """  # noqa: E501 (a table)
 
 import json
@@ -52,6 +53,7 @@ def variables_environment() -> dict[str, str]:
         ADBREAK_DATA_DIR=data_root(),
         ADBREAK_WORK_DIR=Variable.get("adbreak_work_dir", default=None),
         ADBREAK_ALERTS_FILE=Variable.get("adbreak_alerts_file", default=None),
+        ADBREAK_DELIVERY_KEYS=Variable.get("adbreak_delivery_keys", default=None),
     )
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -51,6 +53,8 @@ def register(registry: Any, tmp_path: Path) -> Any:
         manifest = {"version": 1, "model_name": NAME, "sha256": sha256, "size_bytes": len(content), **shapes}
         reasons = [] if accepted else ["recall: 0.840 is not above 0.900"]
         verdicts = {"sha256": sha256, "policy": "local", "accepted": accepted, "reasons": reasons}
+        manifest["golden"] = {"inputs": "golden.npz", "n": 4}
+        (folder / "golden.npz").write_bytes(b"inputs and outputs")
         (folder / "model.tflite").write_text(content)
         (folder / "manifest.json").write_text(json.dumps(manifest))
         (folder / "verdicts.json").write_text(json.dumps(verdicts))
@@ -113,6 +117,21 @@ def test_automatic(run_dag: Any, registry: Any, register: Any, monkeypatch: pyte
     assert registry.resolve(NAME, "champion").version == version
     assert run.result_of("promotion", 0)["changed"] is True
     assert run.announced("champion")[0]["models"][0]["name"] == NAME
+    assert run.state_of("delivery") == "skipped"  # nobody named keys
+
+
+def test_what_is_promoted_is_signed_for_the_devices(
+    run_dag: Any, register: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, keys = str(tmp_path / "bucket"), str(tmp_path / "keys")
+    for module, options in (("keys", ["create"]), ("repository", ["init", "--data-dir", bucket])):
+        command = [os.environ["ADBREAK_ML_PYTHON"], "-m", f"ml_training.edge.delivery.{module}", *options]
+        subprocess.run([*command, "--keys", keys], check=True, capture_output=True)
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_DELIVERY_KEYS", keys)
+    run = run_dag("promote_model", name=NAME, version=register("model-a"), approved_by="Ana")
+    assert run.state == "success"
+    assert run.result_of("delivery")["models"][NAME]["champion"] == "1.0.0"
+    assert list((tmp_path / "bucket/delivery/targets/models" / NAME / "1.0.0").glob("*.model.tflite"))
 
 
 def test_a_person_approves(run_dag: Any, registry: Any, register: Any, a_person: Any, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_plain_lines_tell_changes_only(capsys):
 
 def test_time_left_counts_phases_that_run_side_by_side_once():
     expected = {"services": 30, "recordings": 50, "ingestion": 10, "validation": 10, "retraining": 100, "promotion": 5}
+    expected["delivery"] = 0
     board = Board(expected)
     board.took("set-up", 3)
     assert board.seconds_left() == pytest.approx(175)

@@ -40,6 +40,15 @@ def test_an_accepted_model_shows_where_its_promotion_put_it(facts):
     assert "base-general-v1.1.0 (MLflow version 2), aliases: candidate, champion" in page(facts)
 
 
+def test_what_the_device_runs_is_named(facts):
+    board = "simulated Raspberry Pi (this machine)"
+    check = {"device": "pi_local", "board": board, "outcome": "updated", "message": "there is no challenger"}
+    facts["delivery"] = {"check": [{**check, "status": {"model": {"name": "base-general", "semver": "1.1.0"}}}]}
+    assert "delivered    pi_local, simulated Raspberry Pi (this machine): runs base-general-v1.1.0;" in page(facts)
+    facts["delivery"]["check"][0]["status"]["model"] = None
+    assert "runs no model yet" in page(facts)
+
+
 def test_a_promotion_of_another_model_changes_nothing():
     version = {"name": "a", "version": "1", "semver": "1.0.0", "aliases": ["candidate"]}
     other = {"promotion": [{"name": "b", "aliases": ["champion"]}]}
