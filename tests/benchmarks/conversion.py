@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RECORDINGS, MINUTES, CHANNELS = (60, 5, 20) if os.environ.get("SCALE") == "full" else (20, 3.5, 10)
+RECORDINGS, MINUTES, CHANNELS = (120, 2.5, 30) if os.environ.get("SCALE") == "full" else (40, 2, 20)
 FAMILIES = {"base": "base_model", "small": "base_small", "temporal": "temporal", "multimodal": "multimodal"}
 PARTS = os.environ.get("PARTS", ",".join(FAMILIES)).split(",")
 LOSS_BAR, BASE_BYTES, SMALL_BYTES, SMALL_COMPRESSED = 0.007, 5_000_000, 1_400_000, 1_250_000

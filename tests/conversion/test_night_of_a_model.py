@@ -67,6 +67,7 @@ def test_the_float_model_learned_the_colours(trained, tiny_data, capsys):
 def test_bytes_reach_the_int8_file_exactly(converted):
     manifest = read_manifest(converted["model_uri"])
     assert (manifest.input.dtype, manifest.output.dtype) == ("int8", "int8")
+    assert (manifest.input.name, manifest.output.name, manifest.quantization) == ("image", "scores", "int8-qat")
     assert (manifest.input.scale, manifest.input.zero_point) == (1 / 128, -1)
     assert manifest.size_bytes == converted["size_bytes"] < 5_000_000
 
@@ -90,7 +91,11 @@ def test_the_int8_file_says_what_its_parent_says(trained, converted, tiny_data, 
         *("--model", converted["model_uri"], "--parent", trained["model_uri"], "--data-dir", tiny_data),
         *("--champion", converted["model_uri"], "--champion-name", "base-general", "--champion-version", "1"),
     )
+    assert {item["check"]: item["verdict"] for item in report["checks"]} | {"parity": "pass"} == dict.fromkeys(
+        ("parity", "all_int8", "size", "size_limit", "metadata"), "pass"
+    )
     assert report["all_int8"]
+    assert report["score_difference"]["mean"] <= report["score_difference"]["p95"] <= report["score_difference"]["max"]
     assert report["mean_score_difference"] < 0.1
     assert report["champion"]["f1_gain"]["value"] == 0
     assert report["recordings"] == 1

@@ -78,14 +78,14 @@ def test_other_variants_are_refused(name):
 
 
 def test_the_table_of_a_model(store, tiny_data, work_dir, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(compression, "LARGE", 500)
+    monkeypatch.setattr(compression, "LARGE", 100)
     parent = store(tmp_path / "run" / "float", "mobilenet_v2")
     words = ["--json", "--model", parent, "--data-dir", tiny_data, "--output", str(tmp_path / "variants")]
-    variants = ["--variants", "int8", "pruned-50", "clustered-4", "--epochs", "1"]
+    variants = ["--variants", "int8", "pruned-90", "clustered-4", "--epochs", "1"]
     assert optimization.main([*words, *variants]) == 0
     rows = {row["variant"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
-    assert list(rows) == ["int8", "pruned-50", "clustered-4"]
-    assert rows["pruned-50"]["compressed_bytes"] < rows["int8"]["compressed_bytes"]
+    assert list(rows) == ["int8", "pruned-90", "clustered-4"]
+    assert rows["pruned-90"]["compressed_bytes"] < rows["int8"]["compressed_bytes"]
     assert all(
         row["simulated"] and row["latency_ms"] > 0 and row["f1_lost"]["recordings"] == 1 for row in rows.values()
     )
