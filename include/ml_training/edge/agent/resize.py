@@ -27,7 +27,7 @@ def area_resize(image: Image, height: int, width: int) -> Image:
         lines[place] = (shares @ block.astype(np.float32)).reshape(image.shape[1:])
     table = _table(image.shape[1], width, shrinks)
     result = np.tensordot(table, lines, axes=(1, 1)).transpose(1, 0, 2)
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+    return np.clip(np.floor(result + 0.5), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
@@ -47,8 +47,9 @@ def _mean(place: int, source: int, target: int) -> tuple[int, npt.NDArray[np.flo
 
 def _between(place: int, source: int, target: int) -> tuple[int, npt.NDArray[np.float32]]:
     """Follow OpenCV's resize.cpp: INTER_AREA of an enlargement."""
-    first = int(np.floor(place * source / target))
-    share = (place + 1) - (first + 1) * target / source
+    back = target / source
+    first = int(np.floor(place * (1.0 / back)))  # its arithmetic to the last bit, else neighbours are taken
+    share = (place + 1) - (first + 1) * back
     share = 0.0 if share <= 0 else share - np.floor(share)
     if first >= source - 1 or share == 0.0:
         return min(first, source - 1), np.ones(1, np.float32)

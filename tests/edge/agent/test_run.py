@@ -1,0 +1,204 @@
+"""The service on real video: red pictures are ads to the model here, blue ones are content."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from agent_world import crashing_model, model_files
+from ml_training.edge.agent.check import check
+from ml_training.edge.agent.clock import Clock
+from ml_training.edge.agent.run import Options, Runner, expand, is_stream
+from ml_training.edge.agent.state import read_state
+from ml_training.edge.agent.telemetry import ExampleSampler, read_comment
+from ml_training.utils.errors import ConfigError, DeviceError, RecordingUnreadable
+
+MEMORY_BYTES = 150_000_000
+
+
+def no_trial(folder, limits):
+    return {"passed": True}
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Thirty seconds of blue, thirty of red, thirty of blue, and some of a violet that is neither."""
+    path = tmp_path_factory.mktemp("run") / "evening.ts"
+    colours = [("blue", 30), ("red", 30), ("blue", 25), ("0x780078", 5)]
+    words = ["ffmpeg", "-v", "error"]
+    for colour, seconds in colours:
+        words += ["-f", "lavfi", "-i", f"color={colour}:s=320x180:r=5:d={seconds}"]
+    streams = "".join(f"[{n}:v]" for n in range(len(colours)))
+    words += ["-filter_complex", f"{streams}concat=n={len(colours)}:v=1:a=0", "-c:v", "libx264", "-preset", "ultrafast"]
+    subprocess.run([*words, "-pix_fmt", "yuv420p", str(path)], check=True)
+    return path
+
+
+@pytest.fixture
+def home(world):
+    world.publish("1.0.0")
+    home = world.device(hard_examples_per_day=1000)
+    check(home, Clock(), trial=no_trial)
+    return home
+
+
+def runner(home):
+    return Runner(home, Clock(), Options(check=False))
+
+
+def records(home, kind="telemetry"):
+    found = [json.loads(path.read_text()) for path in (home.store / "records").iterdir()]
+    return [record for record in found if record["kind"] == kind]
+
+
+def service(home, *words):
+    command = [sys.executable, "-m", "ml_training.edge.agent", "run", "--home", str(home.folder), *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
+
+
+def test_a_recording_gives_breaks_counts_and_unsure_frames(home, recording):
+    result = runner(home).run([str(recording)])
+    assert (result["frames"], result["breaks"]) == (90, 1)
+    start, end, action = (home.breaks / "evening.edl").read_text().split()
+    assert (float(start), float(end), action) == (30.0, 60.0, "0")
+    (told,) = records(home)
+    assert (told["frames"], told["ad_frames"], told["breaks"]) == (90, sum(told["score_histogram"][10:]), 1)
+    assert sum(told["score_histogram"]) == 90
+    assert told["model"]["semver"] == "1.0.0"
+    assert told["latency_ms"]["p95"] > 0
+    (picture,) = (home.store / "hard_examples").iterdir()  # at most one a minute
+    facts = read_comment(picture.read_bytes())
+    assert 0.4 <= facts["score"] <= 0.6
+    assert facts["pts_seconds"] >= 85
+
+
+def test_the_service_stays_small_and_has_no_tensorflow(home, recording):
+    code = (
+        "import resource, sys; from ml_training.edge.agent.__main__ import main;"
+        "code = main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,"
+        "sorted({'tensorflow', 'tf_keras', 'cv2', 'pydantic', 'boto3', 'pandas'} & set(sys.modules))); sys.exit(code)"
+    )
+    words = [sys.executable, "-c", code, "run", "--home", home.folder, "--no-check", recording]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    memory, _, modules = done.stdout.strip().splitlines()[-1].partition(" ")
+    assert modules == "[]"
+    assert int(memory) < MEMORY_BYTES
+
+
+def test_a_shadow_judges_whole_minutes_beside(world, home, recording):
+    world.publish("1.1.0", challenger="1.1.0", shadow=("challenger", 1.0))
+    check(home, Clock(), trial=no_trial)
+    runner(home).run([str(recording)])
+    (told,) = records(home)
+    assert told["shadow"]["model"]["semver"] == "1.1.0"
+    assert (told["shadow"]["frames"], told["shadow"]["agreed"], told["shadow"]["mean_difference"]) == (90, 90, 0)
+
+
+def test_a_stop_is_in_order_and_stores_what_was_counted(home, recording):
+    with service(home, "--no-check", "--output", home.folder / "out", *[recording] * 50) as process:
+        wait_for((home.folder / "out" / "evening.edl").exists)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert len(records(home)) == 1
+    assert read_state(home).starts.times == []
+
+
+def test_a_new_model_takes_over_between_two_frames(world, home, recording, monkeypatch):
+    monkeypatch.setattr("ml_training.edge.agent.run.LOOK_SECONDS", 0.0)
+    own = runner(home)
+    world.publish("1.1.0")
+    swap = threading.Timer(0.5, lambda: check(home, Clock(), trial=no_trial))
+    swap.start()
+    result = own.run([str(recording)] * 30)
+    swap.join()
+    assert result["model"].startswith("base-general/1.1.0")
+    assert result["frames"] == 90 * 30
+    assert {told["model"]["semver"] for told in records(home) if told["frames"]} >= {"1.1.0"}
+
+
+def test_a_model_that_crashes_the_process_gives_way_by_itself(world, home, recording):
+    files = model_files("1.1.0", model=crashing_model())
+    world.publish("1.1.0", files)
+    check(home, Clock(), trial=no_trial)  # a trial would have refused it
+    codes = []
+    while read_state(home).current.semver == "1.1.0":
+        with service(home, "--no-check", recording) as process:
+            process.communicate(timeout=60)
+        codes.append(process.returncode)
+        assert len(codes) < 6
+    assert codes == [-signal.SIGSEGV] * 3 + [0]
+    (event,) = [told for told in records(home, "event") if told["event"] == "rolled_back"]
+    assert "ended 3 times" in event["message"]
+    assert records(home)[0]["model"]["semver"] == "1.0.0"
+
+
+def test_a_model_that_does_not_load_gives_way_at_once(world, home, recording):
+    world.publish("1.1.0", model_files("1.1.0", model=b"TFL3 but not really"))
+    check(home, Clock(), trial=no_trial)
+    assert runner(home).run([str(recording)])["model"].startswith("base-general/1.0.0")
+
+
+def test_a_new_model_that_is_too_slow_gives_way(world, home, recording, monkeypatch):
+    world.publish("1.1.0")
+    check(home, Clock(), trial=no_trial)
+    monkeypatch.setattr("ml_training.edge.agent.run.PROOF_FRAMES", 10)
+    config = json.loads(home.config_file.read_text())
+    home.config_file.write_text(json.dumps({**config, "largest_latency_ms": 1e-9}))
+    runner(home).run([str(recording)])
+    state = read_state(home)
+    assert state.current.semver == "1.0.0"
+    assert "95 of 100 frames" in next(iter(state.refused.values()))["reason"]
+
+
+def test_bad_inputs_are_named(home, tmp_path):
+    (tmp_path / "bad.ts").write_bytes(b"nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordingUnreadable, match=r"bad\.ts gives no frame"):
+        runner(home).run([str(tmp_path / "bad.ts")])
+    with pytest.raises(ConfigError, match="has no video"):
+        runner(home).run([str(tmp_path / "empty")])
+    with pytest.raises(ConfigError, match="there is no file"):
+        runner(home).run([str(tmp_path / "none.ts")])
+    with pytest.raises(ConfigError, match="expected an input"):
+        runner(home).run([])
+
+
+def test_one_bad_file_does_not_end_the_others(home, recording, tmp_path):
+    (tmp_path / "a-bad.ts").write_bytes(b"nothing")
+    os.symlink(recording, tmp_path / "evening.ts")
+    result = runner(home).run([str(tmp_path)])
+    assert (result["frames"], len(result["unreadable"])) == (90, 1)
+
+
+def test_without_a_model_it_says_what_to_do(world, recording):
+    home = world.device("pi5-new")
+    with pytest.raises(DeviceError, match="run check"):
+        runner(home).run([str(recording)])
+
+
+def test_streams_are_told_from_files():
+    assert is_stream("udp://239.0.0.1:1234")
+    assert is_stream("/dev/video0")
+    assert not is_stream("file:///video/news.ts")
+    assert expand("rtsp://camera/1") == ["rtsp://camera/1"]
+
+
+def test_examples_are_spread_and_bounded():
+    sampler, now = ExampleSampler("pi", per_day=10), Clock().now().replace(hour=0, minute=0)
+    taken = [minute for minute in range(1440) if sampler.wants(0.5, now + timedelta(minutes=minute))]
+    assert len(taken) == 10
+    assert not sampler.wants(0.7, now)
+    assert not ExampleSampler("pi", per_day=0).wants(0.5, now)
