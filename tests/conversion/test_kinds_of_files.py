@@ -16,7 +16,10 @@ from ml_training.utils.errors import UsageError
 
 RED = np.zeros((3, 224, 224, 3), np.uint8) + np.array([180, 60, 60], np.uint8)
 IMAGES = np.concatenate([RED, RED[..., ::-1]])
-KINDS = {"int16": ("int16", 0.01), "float16": ("float32", 0.005), "float32": ("float32", 1e-5)}
+LOUDNESS = np.repeat(np.where(np.arange(24) % 4, 200, 6000), 16_000)  # as in the recordings that ranges come from
+INNER = slice(6, -6)  # frames whose clips reach over no edge, beyond which it is silent
+SOUND = (np.random.default_rng(0).normal(0, 1, len(LOUDNESS)) * LOUDNESS).astype(np.int16)
+KINDS = {"int16": ("int16", 0.03), "float16": ("float32", 0.005), "float32": ("float32", 1e-5)}
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,9 @@ def test_other_kinds_say_what_the_float_model_says(parents, tiny_data, tmp_path,
     assert {tensor.dtype for part in manifest.parts for tensor in [*part.inputs, part.output]} == {kind}
     assert manifest.quantization.split("-")[0] == method
     assert (tmp_path / "calibration.json").is_file() == (method == "int16")
-    stretch = stretch_of(IMAGES, sound=np.random.default_rng(0).normal(0, 2000, 6 * 16_000).astype(np.int16))
+    stretch = stretch_of(np.tile(IMAGES, (4, 1, 1, 1)), sound=SOUND)
     expected = open_model(Path(parents[name]).parent).score(stretch)
-    assert np.abs(open_model(tmp_path).score(stretch) - expected).max() < tolerance
+    assert np.abs(open_model(tmp_path).score(stretch) - expected)[INNER].max() < tolerance
     golden = np.load(tmp_path / "golden.npz")
     part = load_part(tmp_path / manifest.parts[0].file)
     outputs = [part.run_raw({"image": picture}) for picture in golden["inputs"]]

@@ -51,10 +51,13 @@ def colours(generator: np.random.Generator, count: int) -> np.ndarray:
 
 def examples_of(model: keras.Model, count: int = 16) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(2)
+    made = {
+        "image": colours(generator, count) / 128 - 1,
+        "sound": generator.normal(generator.uniform(-3, 3, (count, 1, 1)), 0.5, (count, 998, 32)),
+        "has_sound": (np.arange(count) % 4 > 0)[:, None],
+    }
     return {
-        item.name: colours(generator, count) / 128 - 1
-        if item.name == "image"
-        else np.abs(generator.normal(0, 1, (count, *item.shape[1:]))).astype(np.float32)
+        item.name: np.asarray(made.get(item.name, np.abs(generator.normal(0, 1, (count, *item.shape[1:])))), np.float32)
         for item in model.inputs
     }
 

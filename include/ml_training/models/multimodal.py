@@ -4,13 +4,15 @@
     head(clip_inputs(embeddings, mfcc))           # float32 [N, 10, 256] and [N, 998, 40] -> [N, 1]
     head(clip_inputs(embeddings, None, bands=40)) # without sound: from the pictures alone
 
-Pictures and sound each have a branch of their own, which meet late: the pictures' short convolution in time over the
-embeddings that a trunk gives each frame once, the sound's strided convolutions over the MFCC. Its features are
-multiplied by ``has_sound``, 1 or 0. In training a drop-out of that number takes the whole sound away from a share of
-the examples, so that the model still judges a clip that has none.
+Pictures and sound each say the log odds of an ad by themselves, and meet last: a weighted sum of both, or the pictures
+alone where ``has_sound`` is 0. Nothing of a branch depends on the other, so each learns by itself (``branches_of``).
+Learned together, the pictures, which their trunk has seen before, would leave the sound nothing to say.
+
+The sound's branch is small: mean, spread and rise of the lower MFCC over the clip, and a weight for each. Over channels
+that were not learned this says more than convolutions over the windows, which remember the ads that they heard.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +24,23 @@ from ml_training.data.pipeline.examples import CLIPS
 from ml_training.inference.sound import clip_windows, scale_mfcc
 from ml_training.models.blocks import class_output
 
-SOUND_DROPOUT = 0.3  # share of the examples that are learned without their sound
-SOUND_STRIDES = ((48, 5, 4), (64, 5, 4), (96, 3, 2), (128, 3, 2))  # (filters, windows of a kernel, stride) in time
+COEFFICIENTS = 20  # of the MFCC: finer shapes of the spectrum tell channels from each other, not ads from programme
 BRANCH_UNITS = 64
-FUSION_UNITS = 64
+STATISTICS = ("sound_mean", "sound_spread", "sound_rise")
+FUSION = [[1.0], [0.0], [1.0], [0.0]]  # of pictures, pictures of clips with sound, sound, and that there is sound
 
 Floats = npt.NDArray[np.float32]
+
+
+class Branches(NamedTuple):
+    """The parts of a head that learn by themselves; they share its layers.
+
+    ``pictures``: embeddings -> P(ad) by pictures. ``statistics``: sound -> three of [N, 20]. ``sound``: -> log odds.
+    """
+
+    pictures: keras.Model
+    statistics: keras.Model
+    sound: keras.Model
 
 
 def build_head(section: ModelSection, *, embedding_size: int) -> keras.Model:
@@ -41,12 +54,37 @@ def build_head(section: ModelSection, *, embedding_size: int) -> keras.Model:
     embeddings = layers.Input((frames, embedding_size), name="embeddings")
     sound = layers.Input((clip_windows(end - start), section.mfcc_bands), name="sound")
     has_sound = layers.Input((1,), name="has_sound")
-    heard = layers.Dropout(SOUND_DROPOUT, name="sound_dropout")(has_sound)
-    heard = layers.Multiply(name="sound_gate")([_sound_branch(sound), heard])
-    x = layers.Concatenate(name="fusion")([_picture_branch(embeddings, frames, embedding_size, section), heard])
-    x = layers.Dense(FUSION_UNITS, activation="relu", name="head_dense")(x)
-    x = layers.Dropout(section.dropout, name="dropout")(x)
-    return keras.Model([embeddings, sound, has_sound], class_output(x, section), name="multimodal")
+    seen = _picture_branch(embeddings, frames, embedding_size, section)
+    heard = layers.Multiply(name="sound_gate")([_sound_branch(sound), has_sound])
+    both = layers.Multiply(name="pictures_gate")([seen, has_sound])
+    x = layers.Concatenate(name="fusion")([seen, both, heard, has_sound])
+    head = keras.Model([embeddings, sound, has_sound], class_output(x, section), name="multimodal")
+    if len(section.classes) == 2:
+        fuse(head, np.array(FUSION, np.float32), 0.0)
+    return head
+
+
+def fuse(head: keras.Model, weights: Floats, bias: float) -> None:
+    """Set how the branches are added: ``weights`` [4, 1] as ``FUSION`` says, and ``bias``, in log odds."""
+    head.layers[-1].set_weights([np.asarray(weights, np.float32), np.array([bias], np.float32)])
+
+
+def branches_of(head: keras.Model) -> Branches:
+    """Return the branches of a head."""
+    embeddings, sound, _ = head.inputs
+    seen = layers.Activation("sigmoid", name="ad_by_pictures")(head.get_layer("pictures_odds").output)
+    return Branches(
+        pictures=keras.Model(embeddings, seen, name="pictures"),
+        statistics=keras.Model(sound, [head.get_layer(name).output for name in STATISTICS], name="statistics"),
+        sound=keras.Model(sound, head.get_layer("sound_odds").output, name="sound"),
+    )
+
+
+def weigh_statistics(head: keras.Model, weights: npt.NDArray[np.float64], bias: float) -> None:
+    """Set the weights of the sound's statistics, [3, 20] in the order of ``STATISTICS``, and their bias."""
+    for number, (name, row) in enumerate(zip(STATISTICS, weights, strict=True)):
+        values = [np.asarray(row, np.float32)[:, None], np.array([0.0 if number else bias], np.float32)]
+        head.get_layer(f"{name}_odds").set_weights(values)
 
 
 def clip_inputs(embeddings: Floats, mfcc: Floats | None, *, bands: int = 40) -> dict[str, Floats]:
@@ -66,24 +104,34 @@ def clip_inputs(embeddings: Floats, mfcc: Floats | None, *, bands: int = 40) -> 
 def _picture_branch(embeddings: Any, frames: int, embedding_size: int, section: ModelSection) -> Any:
     x = layers.Dropout(section.dropout, name="embedding_dropout")(embeddings)
     x = layers.Reshape((frames, 1, embedding_size), name="frames")(x)
-    x = _convolution_in_time(x, BRANCH_UNITS, 3, 1, "frames")
+    x = layers.Conv2D(BRANCH_UNITS, (3, 1), padding="same", use_bias=False, name="frames_conv")(x)  # 2-D: int8 has it
+    x = layers.BatchNormalization(name="frames_bn")(x)
+    x = layers.ReLU(name="frames_relu")(x)
     x = layers.Flatten(name="frames_flat")(x)
-    return layers.Dense(BRANCH_UNITS, activation="relu", name="frames_dense")(x)
+    x = layers.Dense(BRANCH_UNITS, activation="relu", name="frames_dense")(x)
+    x = layers.Dropout(section.dropout, name="dropout")(x)
+    return layers.Dense(1, name="pictures_odds")(x)
 
 
 def _sound_branch(sound: Any) -> Any:
+    """Return the log odds [N, 1] of sound [N, windows, bands].
+
+    Each statistic has a weight layer of its own, since int8 gives all that is joined one scale: a rise is a tenth of
+    a mean.
+    """
     windows, bands = sound.shape[1:]
-    x = layers.Reshape((windows, 1, bands), name="windows")(sound)
-    for number, (filters, kernel, stride) in enumerate(SOUND_STRIDES, start=1):
-        x = _convolution_in_time(x, filters, kernel, stride, f"sound{number}")
-    x = layers.Concatenate(name="sound_summary")(
-        [layers.GlobalAveragePooling2D(name="sound_mean")(x), layers.GlobalMaxPooling2D(name="sound_peak")(x)]
+    x = layers.Reshape((windows, bands, 1), name="bands")(sound)
+    x = layers.Cropping2D(((0, 0), (0, bands - COEFFICIENTS)), name="lower_bands")(x)
+    x = layers.Reshape((windows, 1, COEFFICIENTS), name="windows")(x)
+    mean = layers.GlobalAveragePooling2D(keepdims=True, name="window_mean")(x)
+    above = layers.ReLU(name="above")(layers.Subtract(name="from_mean")([x, mean]))
+    later = layers.Cropping2D(((1, 0), (0, 0)), name="later")(x)
+    earlier = layers.Cropping2D(((0, 1), (0, 0)), name="earlier")(x)
+    rising = layers.ReLU(name="rising")(layers.Subtract(name="change")([later, earlier]))
+    statistics = (
+        layers.Flatten(name="sound_mean")(mean),
+        layers.GlobalAveragePooling2D(name="sound_spread")(above),  # half of the mean distance from the mean
+        layers.GlobalAveragePooling2D(name="sound_rise")(rising),
     )
-    return layers.Dense(BRANCH_UNITS, activation="relu", name="sound_dense")(x)
-
-
-def _convolution_in_time(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
-    """Convolve [N, time, 1, channels] in time: as a 2-D convolution, which every int8 runtime has."""
-    x = layers.Conv2D(filters, (kernel, 1), strides=(stride, 1), padding="same", use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
+    said = [layers.Dense(1, name=f"{name}_odds")(values) for name, values in zip(STATISTICS, statistics, strict=True)]
+    return layers.Add(name="sound_odds")(said)

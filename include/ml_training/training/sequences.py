@@ -18,10 +18,11 @@ from ml_training.config.schema import TrainingConfig
 from ml_training.data.pipeline.examples import Examples
 from ml_training.data.pipeline.selection import read_examples
 from ml_training.models.architectures import Network, build
-from ml_training.models.calibration import calibrate_output, calibrated, fit_calibration
+from ml_training.models.multimodal import branches_of
 from ml_training.training.activations import compute_activations, stretch_numbers
 from ml_training.training.clip_sound import ClipSound, compute_sound
 from ml_training.training.fitting import Fitted, Place, TrainingData, loop_options
+from ml_training.training.fusion import fit_fusion, fit_sound
 from ml_training.training.loop import LabeledArrays, fit, predict
 from ml_training.training.samples import Samples
 from ml_training.utils.errors import ConfigError, DatasetUnusable
@@ -30,6 +31,9 @@ from ml_training.utils.records import Split
 logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
+
+BATCH = 64
+SURE = 1e-6  # probabilities are kept this far from 0 and 1
 
 
 class Gathered:
@@ -64,21 +68,47 @@ def fit_on_embeddings(config: TrainingConfig, data: TrainingData, place: Place) 
     copies = 1 + config.training.augmented_copies
     training = _arrays(network, config, data, place, split="train", copies=copies)
     validation = _arrays(network, config, data, place, split="validation", copies=1)
+    if config.model.architecture == "multimodal":
+        _fit_branches(network.head, config, training, validation, place)
+    else:
+        _fit_head(network.head, config, training, validation, place)
+    scores = predict(network.head, validation.inputs)
+    return Fitted({"trunk": network.trunk, "head": network.head}, scores, validation.labels)
+
+
+def _fit_head(
+    head: keras.Model, config: TrainingConfig, training: LabeledArrays, validation: LabeledArrays, place: Place
+) -> None:
     fit(
-        network.head,
+        head,
         training,
         validation=validation,
         options=loop_options(config, config.training.head, "head"),
         store=place.store("head"),
         on_epoch=place.reporter("head"),
     )
-    scores = predict(network.head, validation.inputs)
-    if config.model.architecture == "multimodal":
-        calibration = fit_calibration(scores, validation.labels)
-        calibrate_output(network.head, calibration)
-        scores = calibrated(scores, calibration)
-        logger.info("calibrated: slope %.2f, intercept %.2f", calibration.slope, calibration.intercept)
-    return Fitted({"trunk": network.trunk, "head": network.head}, scores, validation.labels)
+
+
+def _fit_branches(
+    head: keras.Model, config: TrainingConfig, training: LabeledArrays, validation: LabeledArrays, place: Place
+) -> None:
+    """Let pictures and sound learn by themselves, then how much each counts."""
+    branches = branches_of(head)
+    seen, held_out = (LabeledArrays(data.inputs["embeddings"], data.labels) for data in (training, validation))
+    _fit_head(branches.pictures, config, seen, held_out, place)
+    fit_sound(head, _statistics(branches.statistics, training), training.labels)
+    chances = np.clip(predict(branches.pictures, held_out.inputs).astype(np.float64), SURE, 1 - SURE)
+    fit_fusion(
+        head, np.log(chances / (1 - chances)), predict(branches.sound, validation.inputs["sound"]), validation.labels
+    )
+
+
+def _statistics(model: keras.Model, data: LabeledArrays) -> Array:
+    """Return the sound's statistics of every example, float32 [N, 3, 20]."""
+    sound, count = data.inputs["sound"], len(data.labels)
+    starts = range(0, count, BATCH)
+    parts = [model.predict_on_batch(sound[np.arange(at, min(at + BATCH, count))].astype(np.float32)) for at in starts]
+    return np.concatenate([np.stack(part, axis=1) for part in parts])
 
 
 def _arrays(
