@@ -14,7 +14,7 @@ from ml_training.detection.sequence import Member, SequenceModel, standardise
 from ml_training.detection.sequence_training import Schedule, disturbed, learn, member_of, network, statistics
 from ml_training.utils.errors import ModelError
 
-QUICK = Schedule(epochs=30, stretch_seconds=240, batch_size=5)
+QUICK = Schedule(epochs=60, stretch_seconds=240, batch_size=5)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@
 
 A recording comes in variants (with all of the archive, with a part of it). In each pass a random stretch of each is
 taken, and whole groups of columns are taken away by chance: so the model relies on no single one of them, and knows
-what to do without sound, without an archive, without pictures.
+what to do without sound, without an archive, without pictures. In some passes the breaks themselves are cut out: what
+lies around them, trailers and title sequences, is no break where there are no ads.
 """
 
 import logging
@@ -31,6 +32,7 @@ DROP_SHARES = {  # of the passes in which a group is taken away
 }
 NOISE = 0.15  # of standard deviation, added to every column that is there
 SHIFT = 0.3  # of standard deviation, the same over a stretch: channels differ by such
+CUT_SHARE = 0.3  # of the passes in which a recording is seen without its breaks
 
 
 @dataclass(frozen=True)
@@ -176,12 +178,20 @@ def _batch(
     inputs = np.zeros((len(chosen), length, WIDTH), np.float32)
     targets = np.zeros((len(chosen), length, 2), np.float32)
     for place, number in enumerate(chosen):
-        rows = prepared[number][int(rng.integers(len(prepared[number])))]
+        rows, wanted = prepared[number][int(rng.integers(len(prepared[number])))], stacked[number]
+        if rng.random() < CUT_SHARE:
+            rows, wanted = without_breaks(rows, wanted)
         start = int(rng.integers(max(1, len(rows) - length + 1)))
         piece = rows[start : start + length]
         inputs[place, : len(piece)] = disturbed(piece, rng)
-        targets[place, : len(piece)] = stacked[number][start : start + length]
+        targets[place, : len(piece)] = wanted[start : start + length]
     return inputs, targets
+
+
+def without_breaks(rows: Floats, wanted: Floats) -> tuple[Floats, Floats]:
+    """Return rows [T, WIDTH] and targets [T, 2] without the seconds of ads; all, where there is nothing else."""
+    kept = wanted[:, 0] < 0.5
+    return (rows[kept], wanted[kept]) if kept.any() else (rows, wanted)
 
 
 def disturbed(rows: Floats, rng: np.random.Generator) -> Floats:
