@@ -47,8 +47,8 @@ def fit_fusion(head: keras.Model, seen: Floats, heard: Floats, labels: npt.NDArr
     Raises ModelError when the pictures contradict the labels.
     """
     weights = np.full(len(labels), 1 / CLIP_SECONDS)
-    silent = _logistic(np.asarray(seen)[:, None], labels, weights, np.ones(1), TRUST_PENALTY)
-    both = _logistic(np.stack([seen, heard], axis=1), labels, weights, np.ones(2), TRUST_PENALTY)
+    silent = _logistic(np.asarray(seen, np.float64)[:, None], labels, weights, np.ones(1), TRUST_PENALTY)
+    both = _logistic(np.stack([seen, heard], axis=1).astype(np.float64), labels, weights, np.ones(2), TRUST_PENALTY)
     if min(silent[0], both[0]) < LEAST_WEIGHT:
         raise ModelError(
             f"the pictures say nothing of the {len(labels)} labels of the validation split (weight {silent[0]:.3g}); "
