@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Role, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
@@ -150,8 +151,8 @@ def read_state(store: DeliveryStore) -> State:
     Expired parts are no error here: a publisher is to renew them. Signatures that the root before the newest one
     demands count too: that is the moment in which a key is being replaced.
     """
-    roots = store.read_roots()
     timestamp, version = store.read_timestamp()
+    roots = store.read_roots()
     _check(roots, "timestamp", timestamp)
     snapshot = store.read(f"{timestamp.signed.snapshot_meta.version}.snapshot")
     _check(roots, "snapshot", snapshot)
@@ -219,13 +220,22 @@ class Publisher:
         raise PublishConflict(f"others published to {self.store.uri} {ATTEMPTS} times in between: try again later")
 
     def sign(self, metadata: Metadata[Any], role: Role, more: list[str] | None = None) -> None:
-        """Sign with every key of ``role`` that is at hand, and with ``more``. Raises DeliveryError for too few."""
+        """Sign with every key of ``role`` that is at hand, and with ``more``.
+
+        Raises DeliveryError for too few, and for a signature that does not verify: a wrong key service would otherwise
+        lock out every reader.
+        """
         at_hand = [keyid for keyid in role.keyids if self.ring.can_sign(keyid)]
         if len(at_hand) < role.threshold:
             self.ring.signer(next(keyid for keyid in role.keyids if keyid not in at_hand))  # its error says what to do
         metadata.signatures.clear()
         for keyid in dict.fromkeys([*at_hand, *(more or [])]):
-            metadata.sign(self.ring.signer(keyid), append=True)
+            signer = self.ring.signer(keyid)
+            signature = metadata.sign(signer, append=True)
+            try:
+                signer.public_key.verify_signature(signature, metadata.signed_bytes)
+            except UnverifiedSignatureError as error:
+                raise DeliveryError(f"what the key {keyid[:16]} signs does not verify: {error}", keyid=keyid) from error
 
     def expiry(self, role: str) -> datetime:
         """Return until when something signed now holds."""
