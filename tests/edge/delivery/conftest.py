@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,13 @@ _spec = importlib.util.spec_from_file_location("cloud_fixtures", REPOSITORY / "t
 _cloud = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_cloud)
 s3_endpoint, s3_server = _cloud.s3_endpoint, _cloud.s3_server
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def store_model(root: str, semver: str, *, name: str = NAME, accepted: bool = True, **manifest) -> VersionReference:

@@ -1,33 +1,86 @@
-"""A grant lets a device write below its prefix, and nowhere else. The bucket is moto's, which checks no policy:
-what the policy says is read from it, and that a form with it arrives is tried."""
+"""A grant lets a device write below its prefix and nowhere else: tried on the S3 server of the local stack."""
 
 import base64
 import json
+import os
 import stat
+import subprocess
+import time
+import urllib.error
 import urllib.request
 import uuid
 
 import boto3
 import pytest
+from ml_training.cloud import storage
 from ml_training.edge.delivery import grants
 from ml_training.edge.delivery.grants import upload_grants
 from ml_training.utils.errors import UsageError
 
+from .conftest import REPOSITORY, free_port
+
+STACK_PYTHON = REPOSITORY / ".venv" / "stack" / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def ministack(tmp_path_factory):
+    """The S3 server of the local stack, which checks policies; moto's does not."""
+    if not STACK_PYTHON.exists():
+        pytest.skip("the environment of the local stack is missing: make setup-stack")
+    folder, port = tmp_path_factory.mktemp("ministack"), free_port()
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "SERVICES": "s3"}
+    settings |= {"IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "STATE_DIR": str(folder)}
+    with (folder / "log").open("w") as log:
+        command = [STACK_PYTHON, "-m", "ministack"]
+        server = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(f"http://127.0.0.1:{port}/_ministack/health"):
+            assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, "the S3 server does not answer"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture
+def bucket(ministack, monkeypatch):
+    """A bucket on it."""
+    names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {"AWS_ENDPOINT_URL": ministack, **names}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    storage._client.cache_clear()
+    boto3.client("s3").create_bucket(Bucket="grants")
+    yield "s3://grants"
+    storage._client.cache_clear()
+
+
+def answers(url):
+    try:
+        return urllib.request.urlopen(url, timeout=1).status == 200
+    except OSError:
+        return False
+
 
 def send(grant, key, data):
-    """Send a form as a device does."""
+    """Send a form as a device does; returns the status of the answer."""
     boundary = uuid.uuid4().hex
     fields = {**grant["fields"], "key": key}
     parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
     parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n')
     body = "".join(parts).encode() + data + f"\r\n--{boundary}--\r\n".encode()
     kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    return urllib.request.urlopen(urllib.request.Request(grant["url"], body, kind)).status
+    try:
+        return urllib.request.urlopen(urllib.request.Request(grant["url"], body, kind)).status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
-def test_a_policy_names_the_prefix_and_the_largest_size(s3_server):
-    boto3.client("s3").create_bucket(Bucket="grants")
-    document = upload_grants("s3://grants", "pi5", 168)
+def test_a_device_writes_below_its_prefix_and_up_to_a_size(bucket):
+    document = upload_grants(bucket, "pi5", 168)
     assert document["telemetry"]["prefix"] == "telemetry/pi5/"
     assert document["hard_examples"]["prefix"] == "hard_examples/pi5/"
     policy = json.loads(base64.b64decode(document["telemetry"]["fields"]["policy"]))
@@ -35,12 +88,16 @@ def test_a_policy_names_the_prefix_and_the_largest_size(s3_server):
     assert ["content-length-range", 0, document["telemetry"]["largest_bytes"]] in policy["conditions"]
     assert {"bucket": "grants"} in policy["conditions"]
     assert document["expires_at"][:16] == policy["expiration"][:16]
-    assert send(document["telemetry"], "telemetry/pi5/2026-01-05/a.jsonl", b"{}") in (200, 201, 204)
+    grant = document["telemetry"]
+    assert send(grant, "telemetry/pi5/2026-01-05/a.jsonl", b"{}") == 204
+    assert send(grant, "telemetry/other/a.jsonl", b"{}") == 403
+    assert send(grant, "hard_examples/pi5/a.npz", b"{}") == 403
+    assert send(grant, "telemetry/pi5/b.jsonl", bytes(grant["largest_bytes"] + 1)) == 400
     stored = boto3.client("s3").get_object(Bucket="grants", Key="telemetry/pi5/2026-01-05/a.jsonl")
     assert stored["Body"].read() == b"{}"
 
 
-def test_the_command_writes_a_file_that_only_its_owner_reads_and_prints_no_secret(s3_server, tmp_path, capsys):
+def test_the_command_writes_a_file_that_only_its_owner_reads_and_prints_no_secret(bucket, tmp_path, capsys):
     path = tmp_path / "uploads.json"
     called = ["--device", "pi5", "--hours", "2", "--data-dir", "s3://grants", "--output", str(path), "--json"]
     assert grants.main(called) == 0

@@ -169,9 +169,23 @@ def _verify(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _status(args: argparse.Namespace) -> dict[str, Any]:
+def _status(args: argparse.Namespace) -> Any:
     has_keys = args.keys or read_settings().delivery_keys
-    return status(DeliveryStore(args.data_dir), KeyRing.from_arguments(args.keys, args.offline) if has_keys else None)
+    ring = KeyRing.from_arguments(args.keys, args.offline) if has_keys else None
+    found = status(DeliveryStore(args.data_dir), ring)
+    return found if args.json else _status_text(found)
+
+
+def _status_text(found: dict[str, Any]) -> str:
+    lines = [f"{found['uri']}, rollout revision {found['revision']}"]
+    for name, role in found["roles"].items():
+        here = f", {role['keys_at_hand']} here" if "keys_at_hand" in role else ""
+        holds = f"holds {role['days_left']:.1f} days" if role["days_left"] > 0 else f"EXPIRED {role['expires_at']}"
+        keys = f"{role['threshold']} of {len(role['keys'])} keys must sign{here}"
+        lines.append(f"{name:<10} version {role['version']:<5} {holds:<18} {keys}: {' '.join(role['keys'])}")
+    for name, entry in found["models"].items():
+        lines.append(f"{name:<28} " + ", ".join(f"{key} {value}" for key, value in entry.items() if value))
+    return "\n".join([*lines, f"signed: {' '.join(found['signed_models']) or 'nothing yet'}"])
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def _listed(snapshot: Metadata[Snapshot]) -> list[str]:
 
 
 def _check(delegators: list[Metadata[Any]], name: str, metadata: Metadata[Any]) -> None:
-    for delegator in delegators[-2:]:
+    for delegator in reversed(delegators[-2:]):
         try:
             delegator.signed.verify_delegate(name, metadata.signed_bytes, metadata.signatures)
         except UnsignedMetadataError:
