@@ -96,10 +96,14 @@ def test_a_damaged_previous_model_is_no_way_back(device):
     assert (device.semver, read_state(device.home).previous) == ("1.1.0", None)
 
 
-def test_a_damaged_state_is_set_aside(device):
+def test_a_damaged_state_is_read_from_its_copy_and_written_anew(device):
+    device.home.state_file.write_bytes(bytes(100))
+    assert device.semver == "1.1.0"
+    note_start(*device.environment)
+    assert json.loads(device.home.state_file.read_text())["current"]["semver"] == "1.1.0"
     device.home.state_file.write_text("{")
+    device.home.state_copy.write_text("[]")
     assert device.semver is None
-    assert (device.home.folder / "state.damaged.json").exists()
 
 
 def test_refusals_are_remembered_up_to_a_number(device):

@@ -115,6 +115,14 @@ class World:
         home.grants_file.write_text(json.dumps({"expires_at": expires_at, **grants}))
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: devices that are killed break their connections."""
+
+
 class Server:
     """Serves a folder with ranges, takes uploads, counts, and misbehaves as it is told.
 
@@ -135,8 +143,7 @@ class Server:
         self.objects: dict[str, bytes] = {}
         self.posts = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:

@@ -111,6 +111,7 @@ class Home:
         self.folder = folder
         self.config_file = folder / "config.json"
         self.state_file = folder / "state.json"
+        self.state_copy = folder / "state.copy.json"
         self.root_file = folder / "root.json"
         self.grants_file = folder / "uploads.json"
         self.budget_file = folder / "budget.json"

@@ -4,7 +4,7 @@
         state.swap(installed)
     read_state(home).current.semver
 
-The replacement of this one file is the swap of the model. A file that cannot be read is set aside, not trusted.
+The replacement of this one file is the swap of the model. Where the disk has damaged it, its copy stands in.
 """
 
 import json
@@ -89,16 +89,15 @@ class State:
 
 
 def read_state(home: Home) -> State:
-    """Return the state; an empty one where there is none yet, or where the file is damaged."""
-    try:
-        return _from_json(json.loads(home.state_file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return State()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        aside = home.state_file.with_name("state.damaged.json")
-        logger.error("%s is damaged (%s): set aside as %s", home.state_file, error, aside.name)
-        home.state_file.replace(aside)
-        return State()
+    """Return the state; where its file is damaged that of its copy, and an empty one where there is none yet."""
+    for file in (home.state_file, home.state_copy):
+        try:
+            return _from_json(json.loads(file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.error("%s is damaged: %s", file, error)
+    return State()
 
 
 @contextmanager
@@ -111,6 +110,7 @@ def changed_state(home: Home) -> Iterator[State]:
         after = _to_bytes(state)
         if after != before:
             write_atomically(home.state_file, after)
+            write_atomically(home.state_copy, after)
 
 
 def is_whole(folder: Path, files: dict[str, str]) -> bool:

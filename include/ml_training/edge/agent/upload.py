@@ -42,7 +42,7 @@ def upload_stored(home: Home, store: Store, network: Network, budget: Budget, cl
     for item in store.outgoing():
         grant = grants.get(item.kind)
         if grant is None:
-            sent.message = f"there is no grant for {item.kind}"
+            sent.message = sent.message or f"there is no grant for {item.kind}"
             continue
         try:
             data = item.path.read_bytes()
@@ -55,8 +55,7 @@ def upload_stored(home: Home, store: Store, network: Network, budget: Budget, cl
             break
         if status not in DONE:
             sent.message = f"the bucket answers HTTP {status} to {item.kind}/{item.name}: is the grant still good?"
-            if status >= 500:
-                break
+            del grants[item.kind]  # the next of its kind would be refused too
             continue
         store.sent(item)
         sent.files += 1
