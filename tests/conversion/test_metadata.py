@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import tf_keras as keras
+from ml_training.conversion.converting import loaded
+from ml_training.conversion.describing import finished
 from ml_training.conversion.files import to_int8
 from ml_training.conversion.manifest import Preprocessing
-from ml_training.conversion.metadata import METADATA_NAME, FileMetadata, finish, read_metadata
+from ml_training.conversion.metadata import METADATA_NAME, REPEATED, FileMetadata, finish, read_metadata
 from ml_training.inference.description import ViewDescription
 from ml_training.inference.flatbuffer import operators, pack, unpack
 from ml_training.utils.errors import ModelError
@@ -87,6 +89,16 @@ def test_inputs_go_by_their_names(files):
     answer = interpreter.get_signature_runner()(first=np.ones((1, 6), np.int8), second=np.zeros((1, 4), np.int8))
     expected = run(files[1], {(1, 6): np.ones((1, 6), np.int8), (1, 4): np.zeros((1, 4), np.int8)})
     assert np.array_equal(answer["scores"], expected)
+
+
+def test_names_that_a_converter_made_up_are_replaced(files):
+    facts = {name: getattr(FACTS, name) for name in REPEATED}
+    strange = finish(files[0], FACTS, inputs=["net/quantize;a", "net/quantize;b"], output="Identity")
+    done = finished(loaded("head", strange, ("first", "second")), facts)
+    assert (list(done.part.inputs), done.part.output["name"]) == (["first", "second"], "scores")
+    turned = finish(files[0], FACTS, inputs=["second", "first"], output="Identity")
+    done = finished(loaded("head", turned, ("first", "second")), facts)
+    assert list(done.part.inputs) == ["second", "first"], "the converter changed the order and kept the names"
 
 
 def test_weights_lie_at_multiples_of_sixteen(files):

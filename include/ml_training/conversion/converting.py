@@ -55,6 +55,7 @@ class ConvertedFile(NamedTuple):
     name: PartName
     content: bytes
     part: TflitePart
+    input_names: tuple[str, ...]  # the network's, in its order
 
     @property
     def file(self) -> str:
@@ -91,14 +92,20 @@ def convert_networks(networks: dict[str, Any], job: Job, *, checkpoint: str) -> 
     frames = _calibration_frames(job)
     if set(networks) == {"model"}:
         content = _picture_network(networks["model"], job, frames, checkpoint)
-        return Conversion([converted("model", content)], [], _calibration(job, frames, []))
-    trunk = converted("trunk", _picture_network(networks["trunk"], job, frames, checkpoint))
+        return Conversion([converted("model", content, networks["model"])], [], _calibration(job, frames, []))
+    trunk = converted("trunk", _picture_network(networks["trunk"], job, frames, checkpoint), networks["trunk"])
     return _with_head(networks["head"], trunk, job, frames)
 
 
-def converted(name: PartName, content: bytes) -> ConvertedFile:
+def converted(name: PartName, content: bytes, network: Any) -> ConvertedFile:
+    """Return the file of a network, loaded. Raises ModelError when the runtime refuses it."""
+    return loaded(name, content, tuple(network.input_names))
+
+
+def loaded(name: PartName, content: bytes, input_names: tuple[str, ...]) -> ConvertedFile:
     """Return a file, loaded. Raises ModelError when the runtime refuses it."""
-    return ConvertedFile(name, content, TflitePart(load_interpreter(Path(f"{name}.tflite"), content=content)))
+    interpreter = load_interpreter(Path(f"{name}.tflite"), content=content)
+    return ConvertedFile(name, content, TflitePart(interpreter), input_names)
 
 
 def _calibration_frames(job: Job) -> Samples:
@@ -137,7 +144,7 @@ def _with_head(head: Any, trunk: ConvertedFile, job: Job, frames: Samples) -> Co
     logger.info("the trunk has %d bytes; the head sees %d examples", len(trunk.content), len(heard.inputs))
     calibrated = not job.how.precision.startswith("float")
     content = _network(head, job.how, heard.inputs if calibrated else None)
-    return Conversion([trunk, converted("head", content)], heard.inputs, _calibration(job, frames, heard.frames))
+    return Conversion([trunk, converted("head", content, head)], heard.inputs, _calibration(job, frames, heard.frames))
 
 
 def _network(model: Any, how: How, examples: list[Example] | None) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ml_training.conversion.converting import Conversion, ConvertedFile, Example, How, converted
+from ml_training.conversion.converting import Conversion, ConvertedFile, Example, How, loaded
 from ml_training.conversion.manifest import Golden, Manifest, PartDescription, Preprocessing, TensorDescription
 from ml_training.conversion.metadata import REPEATED, FileMetadata, finish
 from ml_training.data.frames import FRAME_SIZE, RESIZE_NAME
@@ -42,7 +42,7 @@ class Origin(NamedTuple):
 def describe(conversion: Conversion, origin: Origin) -> tuple[list[ConvertedFile], Manifest]:
     """Return the files with their metadata and names, and the manifest of the model."""
     facts = _facts(conversion, origin)
-    files = [_finished(item, facts) for item in conversion.files]
+    files = [finished(item, facts) for item in conversion.files]
     parts = [_describe_part(item) for item in files]
     card = origin.card
     return files, Manifest(
@@ -109,10 +109,13 @@ def _facts(conversion: Conversion, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _finished(item: ConvertedFile, facts: dict[str, Any]) -> ConvertedFile:
+def finished(item: ConvertedFile, facts: dict[str, Any]) -> ConvertedFile:
+    """Return a file with its metadata, and with the names that its network has for inputs and output."""
     metadata = FileMetadata(part=item.name, **{name: facts[name] for name in REPEATED})
-    content = finish(item.content, metadata, inputs=list(item.part.inputs), output=OUTPUT_NAMES[item.name])
-    return converted(item.name, content)
+    own = list(item.part.inputs)  # converters keep the names and perhaps change their order, or make up others
+    inputs = own if set(own) == set(item.input_names) else item.input_names
+    content = finish(item.content, metadata, inputs=inputs, output=OUTPUT_NAMES[item.name])
+    return loaded(item.name, content, item.input_names)
 
 
 def _describe_part(item: ConvertedFile) -> PartDescription:

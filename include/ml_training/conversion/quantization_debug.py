@@ -69,7 +69,7 @@ def _networks(model_uri: str, data_dir: str) -> list[Seen]:
     frames = choose_frames(training, TRUNK_EXAMPLES, seed=card.config.training.seed)
     seen = [Seen(name, networks[name], picture_examples(networks[name], frames, data_dir))]
     if "head" in networks:
-        trunk = converted("trunk", to_int8(networks["trunk"], seen[0].examples))
+        trunk = converted("trunk", to_int8(networks["trunk"], seen[0].examples), networks["trunk"])
         heard = head_examples(card, trunk.part, training, data_dir)
         seen.append(Seen("head", networks["head"], heard.inputs))
     return seen
@@ -87,7 +87,7 @@ def _try(networks: Sequence[Seen], worst: Sequence[dict[str, Any]]) -> dict[str,
         layers = [_layers(networks, row)[0] for row in worst if row["part"] == seen.part]
         kept += layers
         content = keep_in_float(seen.model, seen.examples, layers) if layers else to_int8(seen.model, seen.examples)
-        differences[seen.part] = _difference(seen, converted("model", content).part)
+        differences[seen.part] = _difference(seen, converted("model", content, seen.model).part)
     return {"kept_float": kept, "mean_difference": differences}
 
 
