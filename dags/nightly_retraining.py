@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow.sdk import dag, task, task_group
 from operators.data_docs import ValidationOperator
+from operators.device_benchmark import DeviceBenchmarkOperator
 from operators.ml_command import MlCommandOperator
 from workflow import night
 from workflow.forms import RETRAINING_FORM
@@ -23,6 +24,7 @@ AT_TWO_IN_THE_MORNING = "0 2 * * *"
 HOURS = {"execution_timeout": timedelta(hours=6), "pool": "gpu"}
 ONE_HOUR = {"execution_timeout": timedelta(hours=1)}
 REGISTRY = {"module": "ml_training.registry.client", "environment": "airflow"}
+TREND = {"module": "ml_training.edge.benchmark_trend", "environment": "airflow", "spec": {}}
 DRY_RUN = "{{ params.dry_run }}"
 INT8_FOLDER = "{{ ti.xcom_pull(task_ids='training', map_indexes=ti.map_index)['run_uri'] }}/int8"
 
@@ -128,9 +130,8 @@ def nightly_retraining() -> None:
     task.short_circuit(night.not_a_backfill)() >> families
     retrained = retrain.expand_kwargs(families)
     benchmarks = task(night.benchmark_plan, trigger_rule="all_done")(families)
-    benchmark = MlCommandOperator.partial(
+    benchmark = DeviceBenchmarkOperator.partial(
         task_id="benchmark_on_device",
-        module="ml_training.edge.benchmark",
         pool="devices",
         execution_timeout=timedelta(minutes=30),
         map_index_template="{{ task.map_label }}",
@@ -139,7 +140,8 @@ def nightly_retraining() -> None:
     challenger = task(night.challenger, outlets=[CHALLENGER], trigger_rule="all_done")(judged)
     report = task(night.night_report, trigger_rule="all_done")(families, judged)
     retrained >> benchmarks >> benchmark >> judged
-    judge.expand_kwargs(judged) >> challenger >> report
+    trend = MlCommandOperator(task_id="latency_trend", trigger_rule="all_done_min_one_success", **TREND)
+    judge.expand_kwargs(judged) >> [challenger, trend] >> report
 
 
 nightly_retraining()

@@ -3,6 +3,7 @@
 Used as the Python of both environments: ``python -m MODULE --json --spec-from-env``. What it answers has the fields
 that the real commands print; the end-to-end test runs those. The variable STAND_IN_FAILS names a module, or
 ``module:word`` for specs that hold the word, that exits with 1; STAND_IN_REFUSES a word of the specs that gates refuse;
+STAND_IN_RUNNING a file that makes the first benchmark still run;
 STAND_IN_MODELS is what the registry lists; STAND_IN_QUARANTINES says which suite sets which recording aside.
 Each call is appended to the file that STAND_IN_CALLS names.
 """
@@ -31,6 +32,7 @@ def answer() -> dict[str, Any]:
         "conversion.to_tflite": {"model_uri": f"{SPEC.get('output')}/model.tflite", "size_bytes": 4_280_000},
         "registry.client list": {"models": json.loads(os.environ.get("STAND_IN_MODELS", "[]"))},
         "conversion.test_tflite": {"report_uri": f"{folder}/report.json", "size_bytes": 4_280_000},
+        "edge.benchmark_trend": {"written": {}},
         "edge.benchmark": {"benchmark_uri": f"{SPEC.get('output')}/{SPEC.get('device')}.json", "simulated": True},
         "registry.gates judge": {
             "accepted": not refused,
@@ -45,6 +47,15 @@ def answer() -> dict[str, Any]:
             "aliases": ["candidate"] if refused else ["candidate", "challenger"],
         },
     }[name]
+
+
+def at_work() -> bool:
+    """Tell whether the device is still at work: the first time that STAND_IN_RUNNING's file is not there."""
+    mark = os.environ.get("STAND_IN_RUNNING")
+    if MODULE != "edge.benchmark" or not mark or Path(mark).exists():
+        return False
+    Path(mark).touch()
+    return True
 
 
 def quarantined() -> dict[str, Any]:
@@ -62,7 +73,7 @@ def main() -> int:
     if module == MODULE and word in json.dumps(SPEC):
         print(f"error: {MODULE} fails as asked", file=sys.stderr)
         return 1
-    print(json.dumps(answer()))
+    print(json.dumps({"state": "running", "look_again_in_seconds": 0.5} if at_work() else answer()))
     return 0
 
 

@@ -44,6 +44,7 @@ def test_an_accepted_model_goes_from_data_to_challenger(run_dag: Any, calls: Any
         "data.dataset", "registry.client", "data.validation", "training.train", "training.evaluate",
         "conversion.to_tflite", "registry.client",
         "conversion.test_tflite", "edge.benchmark", "edge.benchmark", "registry.gates", "registry.client",
+        "edge.benchmark_trend",
     ]  # fmt: skip
     by_module = {call["module"]: call for call in calls()}
     run_uri = f"{tmp_path}/bucket/training/run-base_model"
@@ -132,7 +133,7 @@ def test_a_device_that_fails_is_not_measured(
     monkeypatch.setenv("STAND_IN_FAILS", "edge.benchmark:pi_b")
     run = run_dag("nightly_retraining", devices=["pi_a", "pi_b"])
     assert run.state_of("benchmark_on_device") == ["success", "failed"]
-    assert [uri.rsplit("/", 1)[1] for uri in calls()[-2]["benchmarks"]] == ["pi_a.json"]
+    assert [uri.rsplit("/", 1)[1] for uri in calls()[-3]["benchmarks"]] == ["pi_a.json"]
     assert run.state == "failed"
 
 
@@ -183,3 +184,16 @@ def test_a_backfill_trains_nothing(run_dag: Any) -> None:
     assert [not_a_backfill(SimpleNamespace(run_type=kind)) for kind in ("scheduled", "manual", "backfill")] == [
         True, True, False,
     ]  # fmt: skip
+
+
+def test_a_device_that_is_at_work_is_looked_at_again(
+    run_dag: Any, calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is deferred, and the same command finds the measurement done."""
+    monkeypatch.setenv("STAND_IN_RUNNING", str(tmp_path / "looked"))
+    run = run_dag("nightly_retraining", devices=["pi_a"])
+    assert run.state == "success"
+    looks = [call for call in calls() if call["module"] == "edge.benchmark"]
+    assert len(looks) == 2
+    assert looks[0] == looks[1]
+    assert run.result_of("benchmark_on_device", 0)["simulated"] is True

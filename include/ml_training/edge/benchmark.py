@@ -21,7 +21,7 @@ from ml_training.cloud import storage
 from ml_training.config.schema import GatesSection
 from ml_training.config.settings import read_settings
 from ml_training.edge.benchmark_job import Job, Outcome, job_name, pack_runner, run_job
-from ml_training.edge.benchmark_records import BenchmarkResult, DeviceReport, ModelFiles, RunnerSettings
+from ml_training.edge.benchmark_records import HISTORY, BenchmarkResult, DeviceReport, ModelFiles, RunnerSettings
 from ml_training.edge.devices import DeviceDescription, check_device_name, read_device
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import DeviceError, ModelError, ObjectNotFound
@@ -190,14 +190,9 @@ def with_test_set(files: ModelFiles, data_dir: str, frames: int) -> ModelFiles:
     return files if content is None else files.model_copy(update={"contents": {**files.contents, "test.npz": content}})
 
 
-def history_folder(data_dir: str, device_name: str = "") -> str:
-    """Return where every measurement is kept, for the trend over versions."""
-    return storage.join(data_dir, "benchmarks", "history", *([device_name] if device_name else []))
-
-
 def _remember(result: BenchmarkResult, data_dir: str) -> None:
     name = f"{result.measured_at:%Y%m%dT%H%M%SZ}-{result.model_sha256[:16]}.json"
-    storage.write_json(storage.join(history_folder(data_dir, result.device), name), result.model_dump(mode="json"))
+    storage.write_json(storage.join(data_dir, HISTORY, result.device, name), result.model_dump(mode="json"))
 
 
 def _result(

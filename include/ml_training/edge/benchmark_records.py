@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from ml_training.utils.records import Record
 
+HISTORY = "benchmarks/history"  # below the data folder: every measurement, by device, for the trend over versions
 BOARD_SECONDS = 600.0  # of sustained work on a board: as in device_runner.py
 
 

@@ -51,7 +51,8 @@ def make_test_set(
     labels = list(manifest["labels"])
     column = labels.index("ad") if _outputs(manifest) > 1 else 0
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, threshold=np.float64(manifest["threshold"]), column=np.int64(column), **arrays)
+    numbers = {"threshold": np.float64(manifest["threshold"]), "column": np.int64(column)}
+    np.savez_compressed(buffer, **numbers, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -51,15 +51,16 @@ def enter_environment(args: argparse.Namespace) -> None:
         tell(f"installing {' '.join(args.packages)}")
         shutil.rmtree(args.environment, ignore_errors=True)
         wheels = ["--no-index", "--find-links", args.wheels] if args.wheels else []
-        _install([sys.executable, "-m", "venv", args.environment])
-        _install([python, "-m", "pip", "install", "--quiet", *wheels, *args.packages])
+        install([sys.executable, "-m", "venv", args.environment])
+        install([python, "-m", "pip", "install", "--quiet", *wheels, *args.packages])
         with open(complete, "w", encoding="utf-8"):
             pass
     os.environ[INSIDE] = args.environment
     os.execv(python, [python, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
 
 
-def _install(command: list[str]) -> None:
+def install(command: list[str]) -> None:
+    """Run a step of the installation. Raises RunnerError with the last lines of what it said."""
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         said = " | ".join(done.stdout.strip().splitlines()[-3:])

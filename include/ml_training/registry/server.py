@@ -9,7 +9,7 @@ Works with mlflow and with mlflow-skinny; both are imported on first use only. W
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -136,17 +136,22 @@ class RegistryServer:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        from mlflow.exceptions import MlflowException
+    def _errors(self, what: str) -> AbstractContextManager[None]:
+        return registry_errors(what, self.address)
 
-        try:
-            yield
-        except MlflowException as error:
-            text = str(error)
-            if "API request to" in text and "failed with" in text:
-                text = "is the MLflow server running there? " + text.splitlines()[0][:300]
-            raise RegistryError(f"{what} at {self.address} failed: {text}", address=self.address) from error
+
+@contextmanager
+def registry_errors(what: str, address: str) -> Iterator[None]:
+    """Turn what MLflow refuses into a RegistryError."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        text = str(error)
+        if "API request to" in text and "failed with" in text:
+            text = "is the MLflow server running there? " + text.splitlines()[0][:300]
+        raise RegistryError(f"{what} at {address} failed: {text}", address=address) from error
 
 
 def _client(address: str) -> Any:
