@@ -222,11 +222,9 @@ def _deliver(stack: Stack, board: Board) -> dict[str, Any]:
     """Let the simulated Pi look for updates; that it refuses one is a result."""
     board.begin("delivery")
     url = f"{stack.services.url('s3')}/{BUCKET}/delivery"
-    first_root = stack.bucket.read("delivery/metadata/1.root.json")
-    (stack.place.state / "work" / "root.json").write_bytes(first_root)
-    found = check_on_device(
-        stack.place, port=stack.services.ports["device"], delivery_url=url, models=list(DEVICE_RUNS)
-    )
+    root = stack.bucket.read_bytes("delivery/metadata/1.root.json") or b""
+    port = stack.services.ports["device"]
+    found = check_on_device(stack.place, port=port, delivery_url=url, root=root, models=list(DEVICE_RUNS))
     board.end("delivery", found["outcome"])
     return found
 
