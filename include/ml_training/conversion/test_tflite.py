@@ -48,13 +48,7 @@ def judge_files(
     inspection = inspect_files(model_uri, manifest)
     report_uri = storage.join(model_folder(model_uri), "report.json")
     report = {
-        "version": 1,
-        "model_name": manifest.model_name,
-        "model_uri": model_uri,
-        "sha256": manifest.sha256,
-        "size_bytes": manifest.size_bytes,
-        "parts": [part.model_dump(include={"name", "file", "sha256", "size_bytes"}) for part in manifest.parts],
-        "quantization": manifest.quantization,
+        **_identity(model_uri, manifest),
         "dataset_id": judged.dataset_id,
         "split": "test",
         "split_unit": _split_unit(data_dir, judged.dataset_id),
@@ -70,6 +64,18 @@ def judge_files(
     report["checks"] = checks_of(report, card.config.gates if card else GatesSection())
     storage.write_json(report_uri, report)
     return report
+
+
+def _identity(model_uri: str, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "model_name": manifest.model_name,
+        "model_uri": model_uri,
+        "sha256": manifest.sha256,
+        "size_bytes": manifest.size_bytes,
+        "parts": [part.model_dump(include={"name", "file", "sha256", "size_bytes"}) for part in manifest.parts],
+        "quantization": manifest.quantization,
+    }
 
 
 def _card(parent_uri: str, manifest: Manifest, model_uri: str, *, required: bool) -> ModelCard | None:
