@@ -47,6 +47,9 @@ def make_test_set(
     except (DataError, StorageError) as error:
         logger.warning("no test set travels along: %s", error)
         return None
+    if not blocks:
+        logger.warning("no test set travels along: the test split has no border of an ad")
+        return None
     arrays = join_blocks(blocks)
     labels = list(manifest["labels"])
     column = labels.index("ad") if _outputs(manifest) > 1 else 0
