@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import os
 import shutil
 import socket
 from collections.abc import Callable
@@ -72,6 +73,24 @@ def promote(root: str, model: VersionReference, replaced: VersionReference | Non
             event=event, name=NAME, model=model, replaced=replaced, approved_by="ana", created_at=event_time(root)
         ),
     )
+
+
+def dies_before_write(number: int, run: Callable[[], object]) -> bool:
+    """Run ``run`` in a process of its own that dies before its write ``number``; tells whether it came that far."""
+    child = os.fork()
+    if child == 0:
+        left, write = [number], storage.write_bytes
+
+        def dying(*args, **kwargs):
+            if left[0] == 0:
+                os._exit(9)
+            write(*args, **kwargs)
+            left[0] -= 1
+
+        storage.write_bytes = dying
+        run()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
 @pytest.fixture(scope="session")

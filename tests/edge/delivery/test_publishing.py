@@ -1,7 +1,6 @@
 """What is published, as a device sees it; and what may not be."""
 
 import json
-import os
 import shutil
 import threading
 from pathlib import Path
@@ -12,13 +11,13 @@ from ml_training.cloud import storage
 from ml_training.edge.delivery.model_files import read_model_files
 from ml_training.edge.delivery.publishing import follow_ledger, publish_model, withdraw_model
 from ml_training.edge.delivery.roles import initialize
-from ml_training.edge.delivery.rollout_changes import publish_rollout, remove_rollout
+from ml_training.edge.delivery.rollout_changes import publish_rollout, remove_rollout, set_rollout
 from ml_training.edge.delivery.state import DeliveryStore, Publisher, read_state
 from ml_training.edge.delivery.verification import status, verify
-from ml_training.edge.fleet.rollout import ROLLOUT_PATH
+from ml_training.edge.fleet.rollout import ROLLOUT_PATH, ModelReference, ModelRollout
 from ml_training.utils.errors import DeliveryError, ObjectNotFound, UsageError
 
-from .conftest import NAME, promote, store_model, updater
+from .conftest import NAME, dies_before_write, promote, store_model, updater
 
 
 def entry_of(document):
@@ -102,6 +101,14 @@ def test_a_rollout_names_only_what_is_signed(publisher, root):
     assert status(publisher.store, None)["signed_models"] == []
 
 
+def test_a_document_that_names_another_file_is_not_published(publisher, root):
+    store_model(root, "1.0.0")
+    publish_model(publisher, read_model_files(root, NAME, "1.0.0"))
+    other = ModelRollout(ModelReference("0", "1.0.0", {"manifest.json": "e" * 64}))
+    with pytest.raises(DeliveryError, match=r"manifest\.json, which is not signed"):
+        set_rollout(publisher, read_state(publisher.store), {NAME: other})
+
+
 def test_wishes_change_one_thing_at_a_time(publisher, root, device):
     for semver, runtime in (("1.0.0", "2.1.0"), ("1.1.0", "2.10.0")):
         store_model(root, semver, minimum_runtime=runtime)
@@ -135,24 +142,6 @@ def test_a_stolen_rollout_key_cannot_bring_in_a_file(publisher, root, tmp_path):
     client = updater(root, tmp_path / "device")
     found = client.get_targetinfo("models/base-general/1.0.0/model.tflite")  # ``models`` is asked, and no one else
     assert found.length > len(b"evil")
-
-
-def dies_before_write(number, run):
-    """Run ``run`` in a process of its own that dies before its write ``number``; tells whether it came that far."""
-    child = os.fork()
-    if child == 0:
-        left, write = [number], storage.write_bytes
-
-        def dying(*args, **kwargs):
-            if left[0] == 0:
-                os._exit(9)
-            write(*args, **kwargs)
-            left[0] -= 1
-
-        storage.write_bytes = dying
-        run()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
 def champion_on_a_device(root, folder):

@@ -13,7 +13,7 @@ from ml_training.edge.delivery.verification import status, verify
 from ml_training.utils.errors import DeliveryError, UsageError
 from tuf.api.exceptions import UnsignedMetadataError
 
-from .conftest import NAME, promote, store_model
+from .conftest import NAME, dies_before_write, promote, store_model
 
 
 @pytest.fixture
@@ -43,6 +43,18 @@ def test_a_device_follows_a_new_key_and_the_old_one_counts_no_more(published, de
     promote(root, store_model(root, "1.1.0"), None)
     follow_ledger(published, root)
     assert champion(device()) == "1.1.0"
+
+
+@pytest.mark.parametrize("role", ["timestamp", "snapshot", "models"])
+def test_a_rotation_killed_at_any_write_leaves_what_a_device_accepts(published, device, role):
+    ring, number = published.ring.folder, 0
+    while dies_before_write(number, lambda: rotate(replace(published, ring=KeyRing(ring)), role)):
+        assert champion(device()) == "1.0.0"
+        number += 1
+        assert number < 12
+    assert number >= 3
+    assert champion(device()) == "1.0.0"
+    assert verify(published.store)["problems"] == []
 
 
 def test_what_a_revoked_key_signs_is_refused(published, device):
