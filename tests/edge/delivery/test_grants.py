@@ -107,6 +107,19 @@ def test_the_command_writes_a_file_that_only_its_owner_reads_and_prints_no_secre
     assert json.loads(path.read_text())["telemetry"]["fields"]["policy"] not in printed
 
 
+def test_a_grant_is_pushed_to_the_device(bucket, ssh_server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ADBREAK_DEVICE_PI5", json.dumps(ssh_server))
+    called = ["--device", "pi5", "--data-dir", bucket, "--push", "--json", "--home"]
+    assert grants.main([*called, str(tmp_path)]) == 0
+    pushed = tmp_path / "uploads.json"
+    assert json.loads(pushed.read_text())["telemetry"]["prefix"] == "telemetry/pi5/"
+    assert stat.S_IMODE(pushed.stat().st_mode) == 0o600
+    capsys.readouterr()
+    assert grants.main([*called, str(tmp_path / "nowhere")]) == 1
+    assert "uploads.json" in capsys.readouterr().err
+    assert grants.main([*called, "$(reboot)"]) == 2
+
+
 @pytest.mark.parametrize(
     ("root", "device", "hours", "message"),
     [

@@ -51,12 +51,13 @@ def upload_grants(root: str, device: str, hours: float) -> dict[str, Any]:
 
 
 def push(device: str, document: dict[str, Any], home: str) -> str:
-    """Put the document into the agent's folder on the device, over SSH. Returns its place there."""
+    """Put the document into the agent's folder on the device, over SSH. Returns its place there. Raises DeviceError."""
     if not HOME.fullmatch(home):
         raise UsageError(f"expected a folder without blanks or signs, received {home!r}")
     place, deadline = f"{home.rstrip('/')}/{FILE_NAME}", Deadline(PUSH_SECONDS)
     with connect(read_device(device), deadline) as connection:
         connection.upload(json.dumps(document).encode(), place, deadline)
+        connection.run(f"chmod 600 {place}", deadline)
     return place
 
 
