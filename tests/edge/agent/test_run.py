@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import timedelta
 
@@ -116,17 +115,29 @@ def test_a_stop_is_in_order_and_stores_what_was_counted(home, recording):
     assert read_state(home).starts.times == []
 
 
+class CheckAtFrame:
+    """Stands in for the schedule: checks in this process, between two certain frames."""
+
+    def __init__(self, home, frame):
+        self.home, self.left = home, frame
+
+    def step(self):
+        self.left -= 1
+        if self.left == 0:
+            check(self.home, Clock(), trial=no_trial)
+
+    def stop(self):
+        pass
+
+
 def test_a_new_model_takes_over_between_two_frames(world, home, recording, monkeypatch):
     monkeypatch.setattr("ml_training.edge.agent.run.LOOK_SECONDS", 0.0)
     own = runner(home)
     world.publish("1.1.0")
-    swap = threading.Timer(0.5, lambda: check(home, Clock(), trial=no_trial))
-    swap.start()
-    result = own.run([str(recording)] * 30)
-    swap.join()
-    assert result["model"].startswith("base-general/1.1.0")
-    assert result["frames"] == 90 * 30
-    assert {told["model"]["semver"] for told in records(home) if told["frames"]} >= {"1.1.0"}
+    own._checks = CheckAtFrame(home, 40)
+    result = own.run([str(recording)])
+    assert (result["model"][:18], result["frames"]) == ("base-general/1.1.0", 90)
+    assert {told["model"]["semver"]: told["frames"] for told in records(home)} == {"1.0.0": 40, "1.1.0": 50}
 
 
 def test_a_model_that_crashes_the_process_gives_way_by_itself(world, home, recording):
