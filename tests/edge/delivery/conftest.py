@@ -65,12 +65,14 @@ def _golden() -> bytes:
     return file.getvalue()
 
 
-def promote(root: str, model: VersionReference, replaced: VersionReference | None, event: str = "promoted") -> None:
+def promote(
+    root: str, model: VersionReference, replaced: VersionReference | None, event: str = "promoted", name: str = NAME
+) -> None:
     """Note in the ledger that ``model`` is the champion now."""
     append_event(
         root,
         PromotionEvent(
-            event=event, name=NAME, model=model, replaced=replaced, approved_by="ana", created_at=event_time(root)
+            event=event, name=name, model=model, replaced=replaced, approved_by="ana", created_at=event_time(root)
         ),
     )
 

@@ -78,6 +78,16 @@ def test_only_what_was_judged_is_signed(publisher, root):
         read_model_files(root, NAME, "9.0.0")
 
 
+def test_a_model_whose_files_are_gone_holds_back_no_other(publisher, root, device):
+    promote(root, store_model(root, "1.0.0"), None)
+    gone = store_model(root, "1.0.0", name="sports-nfl")
+    promote(root, gone, None, name="sports-nfl")
+    storage.delete(storage.join(root, "models/sports-nfl/1.0.0/golden.npz"))
+    with pytest.raises(DeliveryError, match=r"other models are: sports-nfl: there is no file .*golden\.npz"):
+        follow_ledger(publisher, root)
+    assert list(device()["models"]) == [NAME]
+
+
 def test_a_version_never_changes(publisher, root):
     store_model(root, "1.0.0")
     publish_model(publisher, read_model_files(root, NAME, "1.0.0"))

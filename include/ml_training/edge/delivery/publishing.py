@@ -72,11 +72,18 @@ def follow_ledger(publisher: Publisher, root: str, names: Iterable[str] | None =
     """Publish the champions that the promotion ledger has, their files and the rollout, in one step for readers.
 
     A challenger that became the champion is none any more. After a rollback there is no previous version, and the one
-    that was taken back is not signed any more. Pins, exclusions, boards and holdback stay.
+    that was taken back is not signed any more. Pins, exclusions, boards and holdback stay. Raises DeliveryError at the
+    end when the files of a champion are missing or are not those of the ledger; the others are published all the same.
     """
     events = {event.name: event for event in read_ledger(root)}  # the last one of each name
     chosen = [events[name] for name in (events if names is None else names) if name in events]
-    models = [model for event in chosen for model in _models_of(root, event)]
+    models, broken = [], {}
+    for event in list(chosen):
+        try:
+            models += _models_of(root, event)
+        except (DeliveryError, ObjectNotFound) as error:
+            broken[event.name] = error.message
+            chosen.remove(event)
 
     def change(state: State) -> set[str]:
         changed = [add_model(publisher.store, state, model) for model in models]
@@ -88,11 +95,14 @@ def follow_ledger(publisher: Publisher, root: str, names: Iterable[str] | None =
         rollouts = {"rollouts"} if set_rollout(publisher, state, entries) else set()
         return rollouts | ({"models"} if any(changed) else set())
 
-    if not chosen:
+    if not chosen and not broken:
         return {"published": False, "models": {}, "revision": None}
     state, changed = publisher.publish(change)
     for event in chosen if changed else []:
         logger.info("published %s %s for the devices", event.name, event.model.semver)
+    if broken:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in broken.items())
+        raise DeliveryError(f"not published, while other models are: {reasons}", broken=broken)
     return {"published": bool(changed), **summary(current_rollout(publisher.store, state))}
 
 
