@@ -3,9 +3,9 @@
     make bench NAME=latency
 
 One thread, the base model in both precisions. Rounds go round: int8 by the runner, float32 by the runner, int8 by the
-runtime's tool (litert-benchmark), again and again, so that what disturbs the machine disturbs all alike; of each the
-median over rounds of the round's median counts. A machine that does other work as well makes the table's spread wide.
-Five minutes on two cores; ``SCALE=full`` does four times the rounds.
+runtime's tool (litert-benchmark), again and again, so that what disturbs the machine disturbs all alike. Of each the
+median of its fastest round counts, the one that was disturbed least; the table shows how far the rounds lie apart. Five
+minutes on two quiet cores; ``SCALE=full`` does three times the rounds.
 """
 
 import json
@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 36 if os.environ.get("SCALE") == "full" else 9
-RUNS, WARMUP = 100, 20
+ROUNDS = 36 if os.environ.get("SCALE") == "full" else 12
+RUNS, WARMUP = 80, 20
 FASTER_BAR, TOOL_BAR = 2.0, 0.10
 TOOL = Path(sys.executable).with_name("litert-benchmark")
 
@@ -67,7 +67,7 @@ def main() -> int:
             times["tool"].append(by_tool(folders["int8"]))
         sizes = {name: (folder / "model.tflite").stat().st_size for name, folder in folders.items()}
     print(f"base model, 1 thread, {ROUNDS} rounds of {RUNS} inferences; this machine, not a Raspberry Pi (simulated)")
-    print(f"{'measured':<28} {'ms, median':>11} {'lowest':>8} {'highest':>8} {'bytes':>11}")
+    print(f"{'measured':<28} {'ms, fastest':>11} {'median':>8} {'slowest':>8} {'bytes':>11}")
     for name, what in (
         ("int8", "int8, device runner"),
         ("float32", "float32, device runner"),
@@ -75,7 +75,7 @@ def main() -> int:
     ):
         values = times[name]
         size = sizes["float32" if name == "float32" else "int8"]
-        print(f"{what:<28} {statistics.median(values):>11.3f} {min(values):>8.3f} {max(values):>8.3f} {size:>11,}")
+        print(f"{what:<28} {min(values):>11.3f} {statistics.median(values):>8.3f} {max(values):>8.3f} {size:>11,}")
     # Of the same round: what disturbed the machine disturbed both.
     faster = statistics.median(slow / fast for slow, fast in zip(times["float32"], times["int8"], strict=True))
     apart = abs(statistics.median(ours / theirs for ours, theirs in zip(times["int8"], times["tool"], strict=True)) - 1)
