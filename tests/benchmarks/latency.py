@@ -76,9 +76,8 @@ def main() -> int:
         values = times[name]
         size = sizes["float32" if name == "float32" else "int8"]
         print(f"{what:<28} {min(values):>11.3f} {statistics.median(values):>8.3f} {max(values):>8.3f} {size:>11,}")
-    # Of the same round: what disturbed the machine disturbed both.
-    faster = statistics.median(slow / fast for slow, fast in zip(times["float32"], times["int8"], strict=True))
-    apart = abs(statistics.median(ours / theirs for ours, theirs in zip(times["int8"], times["tool"], strict=True)) - 1)
+    ours, floats, theirs = (min(times[name]) for name in ("int8", "float32", "tool"))
+    faster, apart = floats / ours, abs(ours / theirs - 1)
     print(
         f"float32 over int8 {faster:.2f} >= {FASTER_BAR:g}; runner beside litert-benchmark {apart:.3f} <= {TOOL_BAR:g}"
     )
