@@ -4,6 +4,8 @@ board_name(), runtime_version()                   # 'Raspberry Pi 5 Model B Rev 
 """
 
 import platform
+import re
+import resource
 from importlib import metadata
 from pathlib import Path
 
@@ -38,3 +40,13 @@ def temperature_celsius() -> float | None:
         except (OSError, ValueError):
             continue
     return max((int(text) / 1000 for text in texts if text.lstrip("-").isdigit()), default=None)
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process held. The kernel's count for ``getrusage`` begins with the parent's."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        found = None
+    kilobytes = int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * 1024

@@ -37,7 +37,10 @@ READ_BYTES = 32_768
 STOP_SECONDS = 5.0
 STALL_SECONDS = 60.0  # a stream without a frame for so long has ended
 LINES_KEPT = 20
-EACH_SECOND = r"select='isnan(prev_selected_t)+gt(floor(t-start_t+0.000001)\,floor(prev_selected_t-start_t+0.000001))'"
+EACH_SECOND = (  # frames without a time are left out, as in training
+    r"select='not(isnan(t))*(isnan(prev_selected_t)"
+    r"+gt(floor(t-start_t+0.000001)\,floor(prev_selected_t-start_t+0.000001)))'"
+)
 TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
 SHOWN = re.compile(r"\] n: *\d+ pts: *(-?\d+) .* s:(\d+)x(\d+) ")
 

@@ -10,14 +10,13 @@ No picture leaves a device but the sampled unsure ones. Every record has ``versi
 """
 
 import json
-import resource
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from ml_training.edge.agent.clock import Clock
-from ml_training.edge.agent.facts import temperature_celsius
+from ml_training.edge.agent.facts import peak_memory_bytes, temperature_celsius
 from ml_training.edge.agent.state import Installed
 from ml_training.utils.hashing import unit_interval
 
@@ -92,7 +91,7 @@ class Telemetry:
             break_seconds=round(self._break_seconds, 1),
             shadow=self._shadow_fields(shadow),
             temperature_celsius=temperature_celsius(),
-            memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            memory_bytes=peak_memory_bytes(),
             **facts,
         )
         self._reset()
