@@ -71,7 +71,12 @@ def main() -> int:
             "black and silence": black_silence.detect,
             "comskip": comskip.detect,
         }
-        rounds = [{name: seconds_of(tool, path) for name, tool in tools.items()} for _ in range(ROUNDS)]
+        rounds = []
+        for number in range(ROUNDS):
+            rounds.append({name: seconds_of(tool, path) for name, tool in tools.items()})
+            print(
+                f"round {number + 1}: " + ", ".join(f"{name} {took:.1f} s" for name, took in rounds[-1].items() if took)
+            )
     took = {name: [one[name] for one in rounds if one[name] is not None] for name in tools}
     print(f"{path.stem}, {MINUTES} minutes, {available_cores()} cores")
     for name, each in took.items():
