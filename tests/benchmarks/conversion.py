@@ -11,14 +11,14 @@ The loss of F1 is paired, its interval drawn over recordings. Where the interval
 measured: that is said, and counts neither as kept nor as missed.
 """
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from figures import Figure, report
+from package_commands import Version, command, make_dataset
 
 RECORDINGS, MINUTES, CHANNELS = (120, 2.5, 30) if os.environ.get("SCALE") == "full" else (40, 2, 20)
 FAMILIES = {"base": "base_model", "small": "base_small", "temporal": "temporal", "multimodal": "multimodal"}
@@ -27,50 +27,11 @@ LOSS_BAR, BASE_BYTES, SMALL_BYTES, SMALL_COMPRESSED = 0.007, 5_000_000, 1_400_00
 ABOUT = 1.05  # "about 1.25 MB": within 5 %
 
 
-class Figure(NamedTuple):
-    """A figure beside its bar; not measured where its interval is too wide."""
-
-    name: str
-    value: float
-    bar: float
-    measured: bool = True
-
-    @property
-    def verdict(self) -> str:
-        """Return ``kept``, ``MISSED`` or ``not measured``: every bar here is an upper one."""
-        if not self.measured:
-            return "not measured"
-        return "kept" if self.value <= self.bar else "MISSED"
-
-
-def command(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a command of the package; return its result. Ends the benchmark when it fails."""
-    words = [sys.executable, "-m", f"ml_training.{module}", "--json", *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(words[2:])} failed with exit code {done.returncode}:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-def make_data(root: Path) -> str:
-    """Make recordings and a dataset version, or take those that ``ADBREAK_BENCH_DATA`` names; return its id."""
-    given = os.environ.get("ADBREAK_BENCH_DATA")
-    if given:
-        subprocess.run(["cp", "-rl", given, str(root)], check=True)
-        return sorted(path.name for path in (root / "datasets").iterdir())[0]
-    sizes = ("--recordings", RECORDINGS, "--minutes", MINUTES, "--channels", CHANNELS)
-    command("data.synthetic", "generate", "--output-dir", root, *sizes)
-    command("data.collectors", "extract", "--video-source", root / "recordings", "--output-dir", root / "frames")
-    command("data.labels", "import", "--labels", root / "labels.json", "--data-dir", root, "--source", "generator")
-    command("data.creatives", "update", "--data-dir", root)
-    return str(command("data.dataset", "build", "--data-dir", root, "--config", "base_model")["dataset_id"])
-
-
-def judged(name: str, root: Path, dataset_id: str) -> dict[str, Any]:
+def judged(name: str, version: Version) -> dict[str, Any]:
     """Train, convert and judge one family; a training that was done before is found again."""
     started = time.monotonic()
-    runs = ("--data-dir", root, "--dataset", dataset_id, "--output-dir", root / "training")
-    trained = command("training.train", "--config", FAMILIES[name], *runs)
+    root = version.root
+    trained = command("training.train", "--config", FAMILIES[name], *version.options, "--output-dir", root / "training")
     int8 = Path(trained["run_uri"]) / "int8"
     convert = ("--model", trained["model_uri"], "--output", int8, "--data-dir", root)
     model = command("conversion.to_tflite", *convert)["model_uri"]
@@ -96,15 +57,15 @@ def figures_of(name: str, report: dict[str, Any]) -> list[Figure]:
     loss = report["f1_loss"]
     narrow = loss["low"] is not None and loss["high"] - loss["low"] <= LOSS_BAR
     found = [
-        Figure(f"{name}: F1 lost by int8", round(loss["value"], 4), LOSS_BAR, narrow),
-        Figure(f"{name}: operators that are not int8", len(report["float_operators"]), 0),
-        Figure(f"{name}: files that differ from their manifest", len(report["metadata_differences"]), 0),
+        Figure(f"{name}: F1 lost by int8", round(loss["value"], 4), "<=", LOSS_BAR, narrow),
+        Figure(f"{name}: operators that are not int8", len(report["float_operators"]), "<=", 0),
+        Figure(f"{name}: files that differ from their manifest", len(report["metadata_differences"]), "<=", 0),
     ]
     if name == "base":
-        found.append(Figure("base: bytes", report["size_bytes"], BASE_BYTES - 1))
+        found.append(Figure("base: bytes", report["size_bytes"], "<=", BASE_BYTES - 1))
     if name == "small":
-        found.append(Figure("small: bytes", report["size_bytes"], SMALL_BYTES))
-        found.append(Figure("small: compressed bytes", report["compressed_bytes"], SMALL_COMPRESSED * ABOUT))
+        found.append(Figure("small: bytes", report["size_bytes"], "<=", SMALL_BYTES))
+        found.append(Figure("small: compressed bytes", report["compressed_bytes"], "<=", SMALL_COMPRESSED * ABOUT))
     return found
 
 
@@ -113,9 +74,8 @@ def main() -> int:
     started, figures = time.monotonic(), []
     with tempfile.TemporaryDirectory() as temporary:
         os.environ |= {"ADBREAK_WORK_DIR": str(Path(temporary) / "work"), "MLFLOW_TRACKING_URI": ""}
-        root = Path(temporary) / "data"
-        dataset_id = make_data(root)
-        print(f"dataset {dataset_id}, made in {time.monotonic() - started:.0f} s")
+        version = make_dataset(Path(temporary) / "data", recordings=RECORDINGS, minutes=MINUTES, channels=CHANNELS)
+        print(f"dataset {version.dataset_id}, made in {time.monotonic() - started:.0f} s")
         print(
             f"{'family':<11}{'float F1':>9}{'int8 F1':>9}{'lost':>10} {'interval':<20}{'mean':>9}{'95 %':>9}"
             f"{'bytes':>11}{'compressed':>12}{'float':>6}{'seconds':>8}",
@@ -123,11 +83,8 @@ def main() -> int:
         )
         for name in FAMILIES:
             if name in PARTS:
-                figures += figures_of(name, judged(name, root, dataset_id))
-    for figure in figures:
-        print(f"{figure.name:<46} {figure.value:>10g} <= {figure.bar:<10g} {figure.verdict}")
-    print("; ".join(f"{figure.name} {figure.value:g} <= {figure.bar:g} {figure.verdict}" for figure in figures))
-    return 1 if any(figure.verdict == "MISSED" for figure in figures) else 0
+                figures += figures_of(name, judged(name, version))
+    return report(figures)
 
 
 if __name__ == "__main__":

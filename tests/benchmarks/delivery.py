@@ -11,6 +11,8 @@ import importlib
 import os
 import sys
 
+from figures import Figure, report
+
 PARTS = ("attacks", "faults", "fleet")
 
 
@@ -19,18 +21,11 @@ def main() -> int:
     chosen = (os.environ.get("PARTS") or " ".join(PARTS)).replace(",", " ").split()
     if unknown := [part for part in chosen if part not in PARTS]:
         sys.exit(f"error: PARTS: expected some of {', '.join(PARTS)}, received {unknown[0]!r}")
-    figures = []
+    figures: list[Figure] = []
     for part in chosen:
         print(f"== {part}", flush=True)
         figures += importlib.import_module(f"delivery_{part}").measure()
-    verdicts = [figure.value >= figure.bar if figure.sign == ">=" else figure.value <= figure.bar for figure in figures]
-    print(
-        "; ".join(
-            f"{figure.name} {figure.value:g} ({figure.sign} {figure.bar:g}{'' if kept else ', SHORT'})"
-            for figure, kept in zip(figures, verdicts, strict=True)
-        )
-    )
-    return 0 if all(verdicts) else 1
+    return report(figures)
 
 
 if __name__ == "__main__":

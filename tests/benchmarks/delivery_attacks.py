@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from delivery_figures import Figure
+from figures import Figure
 from ml_training.cloud import storage
 from ml_training.edge.delivery.keys import create_keys
 from ml_training.edge.delivery.roles import rotate

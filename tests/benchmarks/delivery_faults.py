@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from delivery_figures import Figure
+from figures import Figure
 from ml_training.edge.agent.check import check
 from ml_training.edge.agent.clock import Clock
 from ml_training.edge.agent.device_model import open_device_model
@@ -65,8 +65,6 @@ def measure() -> list[Figure]:
             folder.mkdir()
             with module.World(folder, keys) as world:
                 figures += part(world, module.model_files)
-    for figure in figures:
-        print(f"{figure.name:<58} {figure.value:>9g} {figure.sign} {figure.bar:g}", flush=True)
     return figures
 
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from delivery_figures import Figure
+from figures import Figure
 from ml_training.cloud import storage
 from ml_training.edge.agent.check import check
 from ml_training.edge.agent.clock import Clock
@@ -95,7 +95,7 @@ def figures(names: list[str], first: list[dict[str, Any]], hours: list[list[dict
         f"bytes received, {sent:,.0f} sent; {challengers} devices have the challenger",
         flush=True,
     )
-    found = [
+    return [
         Figure("checks of the fleet that went well", right / len([*first, *all_checks]), ">=", 1),
         Figure("requests a device and day", requests, "<=", MOST_REQUESTS),
         Figure("bytes a device and day", received + sent, "<=", MOST_BYTES),
@@ -104,9 +104,6 @@ def figures(names: list[str], first: list[dict[str, Any]], hours: list[list[dict
         Figure("share of the fleet with the challenger, beside its stage", abs(challengers / len(names) - 0.25), "<=",
                0.05 if len(names) >= 500 else 0.3),
     ]  # fmt: skip
-    for figure in found:
-        print(f"{figure.name:<58} {figure.value:>12g} {figure.sign} {figure.bar:g}", flush=True)
-    return found
 
 
 def run_hour(

@@ -10,8 +10,6 @@ and judged by the same model at the same threshold, second by second. About 25 m
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,21 +19,13 @@ from ml_training.data.synthetic.ablation import ABLATIONS
 from ml_training.data.synthetic.contact_sheet import label_at
 from ml_training.data.synthetic.deep_audit import MARGIN
 from ml_training.utils.records import SCORED_LABELS
+from package_commands import command
 
 RECORDINGS = int(os.environ.get("ADBREAK_BENCH_RECORDINGS", "20"))
 MINUTES = float(os.environ.get("ADBREAK_BENCH_MINUTES", "3.5"))
 CHANNELS = 10
 SPEED_BAR, AUC_BAR, AD_SHARES = 10.0, 0.85, (0.15, 0.30)
 Figure = tuple[str, float, str, float]
-
-
-def command(module: str, *arguments: object, **environment: str) -> dict[str, Any]:
-    """Run a command of the package; return its result. Ends the benchmark when it fails."""
-    words = [sys.executable, "-m", f"ml_training.{module}", "--json", *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **environment})
-    if done.returncode:
-        sys.exit(f"{' '.join(words[2:])} failed with exit code {done.returncode}:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def generated(folder: Path, *options: object) -> dict[str, Any]:

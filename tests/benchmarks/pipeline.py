@@ -7,10 +7,7 @@ shards are then copied twenty times under other names, so that more shards are r
 holds for augmented single frames, as NumPy arrays and as tf.data, with two threads.
 """
 
-import json
 import math
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +24,7 @@ from ml_training.data.pipeline.order import Shuffling, epoch_order
 from ml_training.data.pipeline.selection import read_examples
 from ml_training.data.pipeline.tensors import as_dataset
 from ml_training.utils.errors import DatasetUnusable
+from package_commands import command
 
 BAR = 1000.0  # augmented pictures of 224x224 a second, on two cores
 COPIES, SECONDS, WORKERS = 20, 10.0, 2
@@ -42,25 +40,16 @@ class Rate(NamedTuple):
     batches: int
 
 
-def command(module: str, *arguments: str) -> dict[str, Any]:
-    """Run a command of the package; return its result. Ends the benchmark when it fails."""
-    line = [sys.executable, "-m", module, "--json", *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{module} failed with exit code {done.returncode}:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
 def make_archive(root: Path) -> str:
     """Make recordings, frames and a dataset version below ``root``; return the id of the version of all copies."""
     data = f"--data-dir={root}"
     generate = ["--recordings", "6", "--channels", "3", "--minutes", "2", "--workers", "2"]
-    command("ml_training.data.synthetic", "generate", "--output-dir", str(root), *generate)
+    command("data.synthetic", "generate", "--output-dir", str(root), *generate)
     source = ["--video-source", str(root / "recordings"), "--output-dir", str(root / "frames")]
-    command("ml_training.data.collectors", "extract", *source)
+    command("data.collectors", "extract", *source)
     labels = ["--labels", str(root / "labels.json"), "--source", "generator", "--author", "bench"]
-    command("ml_training.data.labels", "import", data, *labels)
-    built = command("ml_training.data.dataset", "build", data, "--config", "base_model")
+    command("data.labels", "import", data, *labels)
+    built = command("data.dataset", "build", data, "--config", "base_model")
     return multiply(root, str(built["dataset_id"]))
 
 

@@ -17,7 +17,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from figures import Figure, report
+from package_commands import Version, command, make_dataset, words_of
 
 RECORDINGS, MINUTES, CHANNELS = (40, 5, 20) if os.environ.get("SCALE") == "full" else (16, 3, 8)
 PARTS = os.environ.get("PARTS", "feeding,small,kills").split(",")
@@ -45,19 +46,6 @@ TINY = {
 }
 
 
-class Figure(NamedTuple):
-    """A figure beside its bar."""
-
-    name: str
-    value: float
-    sign: str
-    bar: float
-
-    @property
-    def kept(self) -> bool:
-        return self.value >= self.bar if self.sign == ">=" else self.value <= self.bar
-
-
 class Rate(NamedTuple):
     """What one stretch of learning did."""
 
@@ -65,45 +53,7 @@ class Rate(NamedTuple):
     cpu_ms: float  # of all threads, an image
 
 
-class Data(NamedTuple):
-    """A data root and its dataset version."""
-
-    root: Path
-    dataset_id: str
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return ("--data-dir", str(self.root), "--dataset", self.dataset_id)
-
-
-def words_of(module: str, *arguments: object) -> list[str]:
-    """Return the words of a command of the package."""
-    return [sys.executable, "-m", f"ml_training.{module}", "--json", *map(str, arguments)]
-
-
-def command(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a command of the package; return its result. Ends the benchmark when it fails."""
-    done = subprocess.run(words_of(module, *arguments), capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{module} failed with exit code {done.returncode}:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-def make_data(root: Path) -> Data:
-    """Make recordings and a dataset version, or take those that ``ADBREAK_BENCH_DATA`` names."""
-    given = os.environ.get("ADBREAK_BENCH_DATA")
-    if given:
-        subprocess.run(["cp", "-rl", given, str(root)], check=True)
-        return Data(root, sorted(path.name for path in (root / "datasets").iterdir())[0])
-    sizes = ("--recordings", RECORDINGS, "--minutes", MINUTES, "--channels", CHANNELS)
-    command("data.synthetic", "generate", "--output-dir", root, *sizes)
-    command("data.collectors", "extract", "--video-source", root / "recordings", "--output-dir", root / "frames")
-    command("data.labels", "import", "--labels", root / "labels.json", "--data-dir", root, "--source", "generator")
-    command("data.creatives", "update", "--data-dir", root)
-    return Data(root, command("data.dataset", "build", "--data-dir", root, "--config", "base_model")["dataset_id"])
-
-
-def feeding(data: Data) -> Iterator[Figure]:
+def feeding(data: Version) -> Iterator[Figure]:
     """Measure images a second with the pipeline and without it, in turn, on the same learner."""
     from ml_training.config.loading import parse_config
     from ml_training.training.end_to_end import make_feed
@@ -141,7 +91,7 @@ def feeding(data: Data) -> Iterator[Figure]:
     yield Figure("fed / bare throughput", round(float(np.median(ratios)), 3), ">=", FED_BAR)
 
 
-def small(data: Data) -> Iterator[Figure]:
+def small(data: Version) -> Iterator[Figure]:
     """Train the base and the small model, judge both on the channels held out, and compare them."""
     runs = data.root / "training"
     where = (*data.options, "--output-dir", runs)
@@ -158,7 +108,7 @@ def small(data: Data) -> Iterator[Figure]:
     yield Figure("F1 lost by the small model", round(f1["base"]["value"] - f1["small"]["value"], 4), "<=", SMALL_BAR)
 
 
-def kills(data: Data) -> Iterator[Figure]:
+def kills(data: Version) -> Iterator[Figure]:
     """Kill a training at random moments until it was killed often enough; compare what it ends with."""
     config = data.root / "killed.yaml"
     config.write_text(yaml.safe_dump(TINY))
@@ -207,18 +157,13 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as temporary:
         os.environ |= {"ADBREAK_WORK_DIR": str(Path(temporary) / "work"), "MLFLOW_TRACKING_URI": ""}
-        data = make_data(Path(temporary) / "data")
+        data = make_dataset(Path(temporary) / "data", recordings=RECORDINGS, minutes=MINUTES, channels=CHANNELS)
         print(f"dataset {data.dataset_id}, made in {time.monotonic() - started:.0f} s", flush=True)
         for name, part in (("feeding", feeding), ("small", small), ("kills", kills)):
             if name in PARTS:
                 figures += part(data)
                 print(f"{name}: done after {time.monotonic() - started:.0f} s", flush=True)
-    for figure in figures:
-        print(
-            f"{figure.name:<28} {figure.value:>8g} {figure.sign} {figure.bar:<8g} {'kept' if figure.kept else 'MISSED'}"
-        )
-    print("; ".join(f"{figure.name} {figure.value:g} {figure.sign} {figure.bar:g}" for figure in figures))
-    return 0 if all(figure.kept for figure in figures) else 1
+    return report(figures)
 
 
 if __name__ == "__main__":
