@@ -15,12 +15,28 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from ml_training.edge.benchmark import benchmark
+from ml_training.edge.benchmark_records import RunnerSettings
 from ml_training.utils.hashing import sha256_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY_MODEL = REPOSITORY / "tests" / "data_files" / "tiny_int8.tflite"
 STACK_PYTHON = REPOSITORY / ".venv" / "stack" / "bin" / "python"
 SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
+
+QUICK = RunnerSettings(threads=(1,), runs=20, warmup=2, seconds=1.0, sustained_seconds=0.2)
+
+
+def measure(model_uri: str, device: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
+    """Measure a model on the device ``pi``; the result goes to ``output``."""
+    return benchmark(
+        model_uri=model_uri,
+        device_name="pi",
+        output_uri=str(output),
+        data_dir=str(output / "data"),
+        device_spec=json.dumps(device),
+        **{"settings": QUICK, **options},
+    )
 
 
 @pytest.fixture(scope="session")

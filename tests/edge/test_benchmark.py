@@ -17,18 +17,7 @@ from ml_training.edge.benchmark import benchmark, main
 from ml_training.edge.benchmark_records import RunnerSettings
 from ml_training.utils.errors import ConfigError, DeviceError, ModelError, UsageError
 
-QUICK = RunnerSettings(threads=(1,), runs=20, warmup=2, seconds=1.0, sustained_seconds=0.2)
-
-
-def measure(model_uri: str, device: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
-    return benchmark(
-        model_uri=model_uri,
-        device_name="pi-under-test",
-        output_uri=str(output),
-        data_dir=str(output / "data"),
-        device_spec=json.dumps(device),
-        **{"settings": QUICK, **options},
-    )
+from .conftest import QUICK, measure
 
 
 def left_behind(device: dict[str, Any]) -> list[Path]:
@@ -44,7 +33,7 @@ def test_measures_latency_memory_and_parity(model_uri: str, device: dict[str, An
     assert result["peak_memory_bytes"] > 10_000_000
     assert result["load_ms"] > 0
     assert result["first_inference_ms"] > 0
-    assert json.loads((tmp_path / "out" / "pi-under-test.json").read_text())["board"] == result["board"]
+    assert json.loads((tmp_path / "out" / "pi.json").read_text())["board"] == result["board"]
     assert left_behind(device) == []
 
 

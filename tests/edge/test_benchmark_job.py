@@ -1,7 +1,6 @@
 """A job on a device: it outlives a dropped connection, is joined again, waits its turn, installs what is missing."""
 
 import fcntl
-import json
 import socket
 import subprocess
 import sys
@@ -10,30 +9,23 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ml_training.edge import benchmark_job
-from ml_training.edge.benchmark import benchmark, read_answer
+from ml_training.edge.benchmark import read_answer
 from ml_training.edge.benchmark_records import RunnerSettings
 from ml_training.edge.device_runner import install
 from ml_training.edge.devices import DeviceDescription
 from ml_training.edge.on_device.runtime import RunnerError
 from ml_training.utils.errors import DeviceError, DeviceUnreachable
 
+from . import conftest
+
 SHORT = RunnerSettings(threads=(1,), runs=5, warmup=1, seconds=0.5, sustained_seconds=0.2)
-
-
-def measure(model_uri: str, device: dict[str, Any], folder: Path, **options: Any) -> dict[str, Any]:
-    return benchmark(
-        model_uri=model_uri,
-        device_name="pi",
-        output_uri=str(folder),
-        data_dir=str(folder / "data"),
-        device_spec=json.dumps(device),
-        **{"settings": SHORT, **options},
-    )
+measure = partial(conftest.measure, settings=SHORT)
 
 
 class Cable:
