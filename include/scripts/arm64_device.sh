@@ -20,12 +20,12 @@ fail() {
 }
 
 make_root() {
-    local folder=$1 root=$1/root apt=$1/apt
+    local folder=$1 debian=$1/debian apt=$1/apt
     for tool in qemu-aarch64-static:qemu-user-static apt-get:apt dpkg-deb:dpkg; do
         command -v "${tool%%:*}" >/dev/null || fail "there is no ${tool%%:*}: sudo apt install ${tool#*:}"
     done
     [ ! -e "$folder/complete" ] || return 0
-    mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$root/proc"
+    mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$debian/proc"
     : > "$apt/status"
     local key=/usr/share/keyrings/debian-archive-keyring.gpg
     [ -e "$key" ] || fail "there is no $key: sudo apt install debian-archive-keyring"
@@ -38,13 +38,13 @@ make_root() {
     apt-get "${options[@]}" update >&2
     apt-get "${options[@]}" install -y --download-only python3-minimal libpython3-stdlib libstdc++6 >&2
     for package in "$apt"/cache/archives/*.deb; do
-        dpkg-deb --extract "$package" "$root"
+        dpkg-deb --extract "$package" "$debian"
     done
     write_python "$folder"
     local version
     version=$("$folder/python3" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     "$uv" pip install --quiet --only-binary :all: --python-platform aarch64-manylinux_2_28 --python-version "$version" \
-        --target "$root/wheels" numpy "ai-edge-litert==$runtime"
+        --target "$debian/wheels" numpy "ai-edge-litert==$runtime"
     rm -rf "$apt"
     : > "$folder/complete"
 }
@@ -54,13 +54,13 @@ write_python() {
 CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x4\nCPU part\t: 0xd0b\nCPU revision\t: 1\n\n'
     for number in 0 1 2 3; do  # of a Raspberry Pi 5; the runtime dies on the host's
         printf 'processor\t: %d\nBogoMIPS\t: 108.00\n'"$core" "$number"
-    done > "$1/root/proc/cpuinfo"
+    done > "$1/debian/proc/cpuinfo"
     cat > "$1/python3" <<'PYTHON'
 #!/bin/bash
 # Python of the emulated ARM64 device beside this file.
-root=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)/root
-export QEMU_CPU=${QEMU_CPU:-cortex-a76} PYTHONHOME=/usr PYTHONPATH=$root/wheels${PYTHONPATH:+:$PYTHONPATH}
-exec qemu-aarch64-static -L "$root" "$root/usr/bin/python3" "$@"
+debian=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)/debian
+export QEMU_CPU=${QEMU_CPU:-cortex-a76} PYTHONHOME=/usr PYTHONPATH=$debian/wheels${PYTHONPATH:+:$PYTHONPATH}
+exec qemu-aarch64-static -L "$debian" "$debian/usr/bin/python3" "$@"
 PYTHON
     chmod +x "$1/python3"
 }
