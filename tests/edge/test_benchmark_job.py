@@ -96,11 +96,16 @@ def test_a_dropped_connection_is_made_again(
 
 
 def test_a_job_is_left_at_work_and_joined(model_uri: str, device: dict[str, Any], tmp_path: Path) -> None:
+    go, python = tmp_path / "go", tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nwhile [ ! -e {go} ]; do sleep 0.05; done\nexec {device["python"]} "$@"\n')
+    python.chmod(0o755)
+    device = {**device, "python": str(python)}
     first = measure(model_uri, device, tmp_path / "out", wait_seconds=0)
     assert (first["state"], first["device"]) == ("running", "pi")
     assert first["look_again_in_seconds"] > 0
     (job,) = Path(device["work_dir"]).glob("benchmark-*")
     begun = (job / "group").read_text()
+    go.touch()
     wait_for(job / "result.json")
     assert (job / "group").read_text() == begun
     result = measure(model_uri, device, tmp_path / "out", wait_seconds=0)
