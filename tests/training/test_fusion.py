@@ -87,8 +87,9 @@ def test_sound_that_contradicts_validation_is_left_out(head):
     rng = np.random.default_rng(5)
     labels = (rng.random(2000) < 0.3).astype(np.int64)
     seen = 2.0 * labels - 1 + rng.normal(size=2000)
-    fit_fusion(head, seen, -3.0 * labels + rng.normal(size=2000), labels)
+    fused = fit_fusion(head, seen, 5.0 - 3.0 * labels + rng.normal(size=2000), labels)
     assert head.layers[-1].get_weights()[0][2] == 0
+    assert np.mean(sigmoid(fused)) == pytest.approx(labels.mean(), abs=0.02), "a probability means what it says"
 
 
 def test_pictures_that_contradict_the_labels_are_refused(head):

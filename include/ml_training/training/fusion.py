@@ -49,17 +49,16 @@ def fit_fusion(head: keras.Model, seen: Floats, heard: Floats, labels: npt.NDArr
     weights = np.full(len(labels), 1 / CLIP_SECONDS)
     silent = _logistic(np.asarray(seen, np.float64)[:, None], labels, weights, np.ones(1), TRUST_PENALTY)
     both = _logistic(np.stack([seen, heard], axis=1).astype(np.float64), labels, weights, np.ones(2), TRUST_PENALTY)
+    if both[1] < 0:  # sound that contradicts the few labels of validation is left out, not turned round
+        both = np.array([silent[0], 0.0, silent[1]])
     if min(silent[0], both[0]) < LEAST_WEIGHT:
         raise ModelError(
             f"the pictures say nothing of the {len(labels)} labels of the validation split (weight {silent[0]:.3g}); "
             "train longer, or see whether the labels are right"
         )
-    trust = max(
-        float(both[1]), 0.0
-    )  # sound that contradicts the few labels of validation is left out, not turned round
-    logger.info("pictures alone count %.2f; with sound %.2f, and the sound %.2f", silent[0], both[0], trust)
-    fuse(head, np.array([[silent[0]], [both[0] - silent[0]], [trust], [both[2] - silent[1]]]), float(silent[1]))
-    return np.asarray(both[0] * np.asarray(seen) + trust * np.asarray(heard) + both[2])
+    logger.info("pictures alone count %.2f; with sound %.2f, and the sound %.2f", silent[0], both[0], both[1])
+    fuse(head, np.array([[silent[0]], [both[0] - silent[0]], [both[1]], [both[2] - silent[1]]]), float(silent[1]))
+    return np.asarray(both[0] * np.asarray(seen) + both[1] * np.asarray(heard) + both[2])
 
 
 def _logistic(rows: Array, labels: npt.NDArray[np.integer], weights: Array, centre: Array, penalty: float) -> Array:
