@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import tf_keras as keras
+from ml_training.cloud import storage
 from ml_training.conversion import compression, optimization
+from ml_training.training.model_card import read_card
 from ml_training.utils.errors import UsageError
 
 
@@ -75,6 +77,23 @@ def test_what_comes_out_is_an_ordinary_network(parent, tmp_path):
 def test_other_variants_are_refused(name):
     with pytest.raises(UsageError, match="expected int8, small, pruned-1"):
         optimization.parse_variant(name)
+
+
+def test_a_variant_of_other_epochs_or_of_another_model_is_another_one(store, tmp_path, monkeypatch):
+    made = []
+
+    def compress(variant, subject, epochs, home):
+        made.append((subject.card.run_id, epochs, home))
+        storage.write_json(storage.join(home, "float", "card.json"), subject.card.model_dump(mode="json"))
+
+    monkeypatch.setattr(optimization, "_compress", compress)
+    for run, epochs in (("one", 1), ("one", 1), ("one", 2), ("two", 2)):
+        parent = store(tmp_path / run / "float", "mobilenet_v2")
+        subject = optimization.Subject(parent, read_card(parent), "data", str(tmp_path / "variants"))
+        folder = optimization._float_variant(optimization.parse_variant("pruned-50"), subject, epochs)
+        assert folder == storage.join(made[-1][2], "float")
+    assert [item[:2] for item in made] == [("one", 1), ("one", 2), ("two", 2)]
+    assert len({home for _, _, home in made}) == 3, "none goes on from another one's checkpoint"
 
 
 def test_the_table_of_a_model(store, tiny_data, work_dir, tmp_path, capsys, monkeypatch):

@@ -31,7 +31,7 @@ from ml_training.training.predictions import Predictions, predict_split, stored_
 from ml_training.training.samples import read_samples
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import UsageError
-from ml_training.utils.hashing import code_version
+from ml_training.utils.hashing import code_version, short_hash
 
 logger = logging.getLogger(__name__)
 
@@ -116,12 +116,11 @@ def _float_variant(variant: Variant, subject: Subject, epochs: int) -> str:
         return subject.model_uri
     if variant.kind == "small":
         return _distilled(subject)
-    folder = storage.join(subject.output, variant.name, "float")
-    if storage.exists(storage.join(folder, CARD_NAME)):
-        made = read_card(folder)
-        if (made.run_id, made.code_version) == (subject.card.run_id, code_version()):
-            return folder
-    _compress(variant, subject, epochs, folder)
+    key = short_hash([subject.card.run_id, code_version(), epochs])
+    home = storage.join(subject.output, variant.name, key)
+    folder = storage.join(home, "float")
+    if not storage.exists(storage.join(folder, CARD_NAME)):
+        _compress(variant, subject, epochs, home)
     return folder
 
 
@@ -137,7 +136,8 @@ def _distilled(subject: Subject) -> str:
     return str(done["model_uri"])
 
 
-def _compress(variant: Variant, subject: Subject, epochs: int, folder: str) -> None:
+def _compress(variant: Variant, subject: Subject, epochs: int, home: str) -> None:
+    """Make a variant's float model, in the folder ``float`` of ``home``."""
     from ml_training.conversion.compression import clustered, pruned
     from ml_training.conversion.relearning import Frames, learn_from_parent
 
@@ -149,7 +149,7 @@ def _compress(variant: Variant, subject: Subject, epochs: int, folder: str) -> N
     rate = card.config.training.upper.learning_rate
     usual = card.config.training.quantization
     effort = QuantizationSection.model_validate({**usual.model_dump(), "epochs": epochs, "learning_rate": rate})
-    checkpoint = storage.join(subject.output, variant.name, "checkpoints", f"{code_version()}.npz")
+    checkpoint, folder = storage.join(home, "checkpoints", "learning.npz"), storage.join(home, "float")
 
     def learn(model: Any) -> None:
         learn_from_parent(model, parent, card, frames, checkpoint=checkpoint, section=effort)

@@ -25,7 +25,7 @@ from ml_training.training.model_card import ModelCard, read_card
 from ml_training.training.samples import read_samples
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import ObjectNotFound, UsageError
-from ml_training.utils.hashing import code_version
+from ml_training.utils.hashing import code_version, short_hash
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ def convert(
     training = read_samples(data_dir, card.dataset_id, "train")
     validation = read_samples(data_dir, card.dataset_id, "validation")
     job = Job(card, how, training, validation, data_dir)
-    conversion = convert_networks(load_parts(model_uri), job, checkpoint=storage.join(output, "checkpoints", "qat.npz"))
+    checkpoint = storage.join(output, "checkpoints", f"qat-{short_hash([card.run_id, code_version()])}.npz")
+    conversion = convert_networks(load_parts(model_uri), job, checkpoint=checkpoint)
     files, manifest = describe(conversion, Origin(card, how, model_uri))
     if conversion.calibration:
         conversion.calibration.store(output)
