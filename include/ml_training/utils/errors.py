@@ -21,6 +21,12 @@
     │   ├── PublishConflict      another publisher was faster, and again
     │   ├── UpdateRefused        a device does not take what it is offered
     │   └── DeliveryUnreachable  nothing answers, or the day's bytes are used up: later
+    ├── CloudError               the cloud's API refused, or gave what was not expected
+    │   ├── NoCapacity           no machine is to be had now, of any candidate
+    │   ├── CloudMisconfigured   a role, quota, image, network or type is wrong: asking again does not help
+    │   └── CloudUnreachable     the API does not answer: nothing is known
+    ├── JobError                 a job's record is missing, of another version, or says that it failed
+    │   └── Superseded           a later attempt has taken over
     └── RegistryError            a model version or an alias is not there
 
 Every message says what was expected, what came, and what to do. The facts travel as attributes:
@@ -128,6 +134,32 @@ class UpdateRefused(DeliveryError):
 
 class DeliveryUnreachable(DeliveryError):
     """Nothing answers, or the bytes of the day are used up: it goes on later."""
+
+
+class CloudError(AdbreakError):
+    """The cloud's API refused, or gave what was not expected."""
+
+
+class NoCapacity(CloudError):
+    """No machine is to be had now, of any candidate."""
+
+
+class CloudMisconfigured(CloudError):
+    """A role, a quota, an image, a network or a type is wrong: asking again does not help."""
+
+    exit_code = 2
+
+
+class CloudUnreachable(CloudError):
+    """The API does not answer: nothing is known of any machine."""
+
+
+class JobError(AdbreakError):
+    """A job's record is missing, of another version, or says that it failed."""
+
+
+class Superseded(JobError):
+    """A later attempt has taken over."""
 
 
 class RegistryError(AdbreakError):
