@@ -38,6 +38,11 @@ class How(NamedTuple):
         """What the files hold."""
         return self.quantization.split("-")[0]
 
+    @property
+    def name(self) -> str:
+        """Tells it from other ways."""
+        return f"{self.quantization}-mixed" if self.keep_float else self.quantization
+
 
 class Job(NamedTuple):
     """What a conversion looks at besides the networks."""
@@ -82,6 +87,11 @@ def how_of(card: ModelCard, method: Method, keep_float: tuple[str, ...] = ()) ->
     section = card.config.model
     alone = view_of(section.architecture).name == "frames" and len(section.classes) == 2
     return How("int8-qat" if alone and method == "int8" and not keep_float else "int8-ptq", keep_float)
+
+
+def is_shipped(card: ModelCard, how: How) -> bool:
+    """Tell whether files made this way are those that devices run, and not ones to compare with."""
+    return how == how_of(card, "int8")
 
 
 def convert_networks(networks: dict[str, Any], job: Job, *, checkpoint: str) -> Conversion:

@@ -166,7 +166,7 @@ def _compress(variant: Variant, subject: Subject, epochs: int, home: str) -> Non
 def _row(variant: Variant, float_uri: str, subject: Subject, parent: Predictions) -> dict[str, Any]:
     """Convert a variant, judge its file and time it."""
     folder = storage.join(subject.output, variant.name, "int8")
-    made = convert(float_uri, data_dir=subject.data_dir, output=folder, method="int8-ptq")
+    made = convert(float_uri, data_dir=subject.data_dir, output=folder, method="int8-ptq", tracked=False)
     scored = predict_split(made["model_uri"], subject.data_dir, subject.card.dataset_id, "test")
     counts, parent_counts = scored.counts(made["threshold"]), parent.counts(subject.card.threshold)
     content = storage.read_bytes(made["model_uri"])

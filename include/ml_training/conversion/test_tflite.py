@@ -12,6 +12,7 @@ from typing import Any
 from ml_training.cloud import storage
 from ml_training.config.schema import GatesSection
 from ml_training.config.settings import read_settings
+from ml_training.conversion.converting import How, is_shipped
 from ml_training.conversion.inspection import inspect_files
 from ml_training.conversion.manifest import Manifest, read_manifest
 from ml_training.conversion.parity import checks_of, dump, parity, readable
@@ -43,6 +44,8 @@ def judge_files(
     parent_uri = parent_uri or manifest.parent_uri
     card = _card(parent_uri, manifest, model_uri, required=parent_uri != manifest.parent_uri)
     judged = read_judged(model_uri)._replace(dataset_id=dataset_id or manifest.dataset_id)
+    if card and not is_shipped(card, How(manifest.quantization, tuple(manifest.keep_float))):
+        judged = judged._replace(mlflow_run_id=None)  # the run has the figures of the files that devices run
     evaluation, scored = evaluate(judged, data_dir=data_dir)
     floats = _float_predictions(parent_uri, data_dir, judged.dataset_id) if card else None
     inspection = inspect_files(model_uri, manifest)

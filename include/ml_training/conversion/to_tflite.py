@@ -17,7 +17,16 @@ from typing import Any
 
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
-from ml_training.conversion.converting import METHODS, ConvertedFile, How, Job, Method, convert_networks, how_of
+from ml_training.conversion.converting import (
+    METHODS,
+    ConvertedFile,
+    How,
+    Job,
+    Method,
+    convert_networks,
+    how_of,
+    is_shipped,
+)
 from ml_training.conversion.describing import Origin, describe, golden
 from ml_training.conversion.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
 from ml_training.models.stored import load_parts
@@ -31,11 +40,18 @@ logger = logging.getLogger(__name__)
 
 
 def convert(
-    model_uri: str, *, data_dir: str, output: str, method: Method = "int8", keep_float: tuple[str, ...] = ()
+    model_uri: str,
+    *,
+    data_dir: str,
+    output: str,
+    method: Method = "int8",
+    keep_float: tuple[str, ...] = (),
+    tracked: bool = True,
 ) -> dict[str, Any]:
     """Convert, or find the files of the same conversion below the folder ``output``; returns addresses and size.
 
     ``model_uri`` is the folder of a float model or a file in it; ``keep_float`` names layers that stay in float32.
+    ``tracked``: the model's MLflow run is told.
     Raises ModelError when the model has no card or its weights do not fit the card's architecture, UsageError for a
     layer that it has not.
     """
@@ -54,6 +70,8 @@ def convert(
     if conversion.calibration:
         conversion.calibration.store(output)
     _store(files, golden(files, conversion.heard, validation, data_dir), manifest, output)
+    if tracked:
+        _track(manifest, files, "int8" if is_shipped(card, how) else how.name)
     return _result(manifest, output, reused=False)
 
 
@@ -73,16 +91,15 @@ def _store(files: list[ConvertedFile], golden_content: bytes, manifest: Manifest
         storage.write_bytes(storage.join(output, item.file), item.content)
     storage.write_bytes(storage.join(output, GOLDEN_NAME), golden_content)
     storage.write_json(storage.join(output, MANIFEST_NAME), manifest.model_dump(mode="json"))
-    _track(manifest, files)
 
 
-def _track(manifest: Manifest, files: list[ConvertedFile]) -> None:
+def _track(manifest: Manifest, files: list[ConvertedFile], kind: str) -> None:
+    """Tell the model's MLflow run; its folder ``model`` holds the files that devices run, and no others."""
     from ml_training.training.tracking import tracker_of
 
     tracker = tracker_of(manifest.mlflow_run_id)
-    kind = manifest.quantization.split("-")[0]
     tracker.log_metrics({f"{kind}/size_bytes": manifest.size_bytes, f"{kind}/threshold": manifest.threshold})
-    folder = "model" if kind == "int8" else f"model/{kind}"
+    folder = "model" if kind == "int8" else f"model-{kind}"
     tracker.log_dict(manifest.model_dump(mode="json"), f"{folder}/{MANIFEST_NAME}")
     with tempfile.TemporaryDirectory() as temporary:
         for item in files:
