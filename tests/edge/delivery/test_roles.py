@@ -45,16 +45,35 @@ def test_a_device_follows_a_new_key_and_the_old_one_counts_no_more(published, de
     assert champion(device()) == "1.1.0"
 
 
-@pytest.mark.parametrize("role", ["timestamp", "snapshot", "models"])
-def test_a_rotation_killed_at_any_write_leaves_what_a_device_accepts(published, device, role):
-    ring, number = published.ring.folder, 0
-    while dies_before_write(number, lambda: rotate(replace(published, ring=KeyRing(ring)), role)):
+@pytest.mark.parametrize("role", ["timestamp", "snapshot", "models", "root"])
+def test_a_rotation_killed_at_any_write_leaves_what_a_device_accepts_and_brings_no_key_back(published, device, role):
+    gone, number, keyids = set(), 0, set(read_state(published.store).role(role).keyids)
+    killed = True
+    while killed:
+        killed = dies_before_write(
+            number, lambda: rotate(replace(published, ring=KeyRing(published.ring.folder)), role)
+        )
         assert champion(device()) == "1.0.0"
-        number += 1
-        assert number < 12
+        now = set(read_state(published.store).role(role).keyids)
+        gone |= keyids - now
+        assert not gone & now
+        keyids, number = now, number + 1
+        assert number < 20
     assert number >= 3
-    assert champion(device()) == "1.0.0"
+    assert gone
     assert verify(published.store)["problems"] == []
+
+
+def test_a_key_whose_revocation_was_killed_is_not_taken_for_a_new_one(published, device):
+    stolen = published.ring.of_role("root")[2].keyid
+    number = 0
+    while dies_before_write(number, lambda: revoke(published, "root", stolen)):
+        if stolen not in read_state(published.store).role("root").keyids:
+            break
+        number += 1
+    rotate(replace(published, ring=KeyRing(published.ring.folder)), "root")
+    assert stolen not in read_state(published.store).role("root").keyids
+    assert champion(device()) == "1.0.0"
 
 
 def test_what_a_revoked_key_signs_is_refused(published, device):

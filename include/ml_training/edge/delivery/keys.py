@@ -12,7 +12,6 @@ by their owner only. The offline folder belongs on a medium that is brought for 
 import argparse
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import AWSSigner, CryptoSigner, Key, Signer
 
+from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import DeliveryError, UsageError
@@ -112,7 +112,7 @@ class KeyRing:
         return entry
 
     def retire(self, keyids: set[str]) -> None:
-        """Note that keys are not used any more; their files stay until a person removes them."""
+        """Note that keys are given to no role again; their files stay until a person removes them."""
         now = datetime.now(UTC)
         self._save([e.model_copy(update={"retired_at": now}) if e.keyid in keyids else e for e in self.entries])
 
@@ -125,7 +125,7 @@ class KeyRing:
 
     def _save(self, entries: list[KeyEntry]) -> None:
         content = {"format": 1, "keys": [entry.model_dump(mode="json") for entry in entries]}
-        _write_beside(self.folder / INDEX, json.dumps(content, indent=1).encode(), mode=0o644)
+        _write_index(self.folder, content)
         self.entries = entries
 
 
@@ -136,7 +136,7 @@ def create_keys(folder: Path, uris: Mapping[str, str] | None = None) -> KeyRing:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / INDEX).exists():
-        _write_beside(folder / INDEX, b'{"format": 1, "keys": []}', mode=0o644)
+        _write_index(folder, {"format": 1, "keys": []})
     ring = KeyRing(folder)
     for role in ROLES:
         while len(ring.of_role(role)) < KEYS_OF_A_ROLE.get(role, 1):
@@ -187,12 +187,9 @@ def _write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def _write_beside(path: Path, data: bytes, *, mode: int) -> None:
-    descriptor, part = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    os.chmod(part, mode)
-    os.replace(part, path)
+def _write_index(folder: Path, content: dict[str, Any]) -> None:
+    storage.write_json(str(folder / INDEX), content)
+    (folder / INDEX).chmod(0o644)  # public halves
 
 
 def describe(ring: KeyRing) -> list[dict[str, Any]]:

@@ -113,8 +113,8 @@ def rotate(publisher: Publisher, role: str, keyid: str | None = None) -> dict[st
     old = _key_of(state, role, keyid)
     pending = [e for e in publisher.ring.of_role(role) if e.keyid not in state.role(role).keyids]
     new = pending[0] if pending else publisher.ring.create(role)
+    publisher.ring.retire({old})  # first: a run after a failure must not take it for a new one
     _exchange(publisher, role, old, new.key())
-    publisher.ring.retire({old})
     return {
         "role": role,
         "new_key": new.keyid,
@@ -131,8 +131,8 @@ def revoke(publisher: Publisher, role: str, keyid: str) -> dict[str, Any]:
         raise DeliveryError(
             f"{role} needs {known.threshold} of its {len(known.keyids)} keys: rotate puts a new one in this one's place"
         )
+    publisher.ring.retire({old})  # first, as in rotate
     _exchange(publisher, role, old, None)
-    publisher.ring.retire({old})
     return {"role": role, "old_key": old, "root_version": read_state(publisher.store).root.version}
 
 
