@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from ml_training.cloud import storage
 from ml_training.cloud.jobs import Archive, Attempt, Ending, Heartbeat, Job, JobSpec, Result
 from ml_training.utils.errors import JobError, Superseded
@@ -52,7 +51,7 @@ def test_an_old_machine_writes_nothing_more(job):
     job.beat(beat)
     job.claim(attempt(2))
     for write in (lambda: job.beat(beat), lambda: job.finish(done)):
-        with pytest.raises(Superseded, match="attempt 1 .* replaced"):
+        with pytest.raises(Superseded, match=r"attempt 1 .* replaced"):
             write()
     assert job.heartbeat() == beat
     assert job.result() is None

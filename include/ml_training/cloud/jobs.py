@@ -9,7 +9,7 @@
 | --- | --- | --- |
 | `spec.json` | the launcher | once |
 | `attempts/0001.json` | the launcher | before it asks for a machine; never replaced |
-| `ended/0001.json` | the machine, or the launcher when the machine is gone | once: how the attempt ended, what it cost |
+| `ended/0001.json` | the machine, or the launcher when the machine is gone | once: how it ended, what it cost |
 | `heartbeat.json` | the machine | every few seconds |
 | `logs/0001/000001.log` | the machine | as the log grows: one piece after the other |
 | `done.json`, or `failed-0001.json` | the machine | once: the job is done, or this attempt failed by its own fault |
@@ -51,8 +51,10 @@ class JobSpec(Record):
     code: Archive
     lock: Archive
     image: str | None = None  # a trainer image, instead of an environment made from the lock file
-    environment: dict[str, str] = {}  # addresses, never secrets: those come from the machine's role
-    labels: dict[str, str] = {}  # dag, dag_run, task, map_index, owner: become tags
+    environment: dict[str, str] = Field(
+        default_factory=dict
+    )  # addresses, never secrets: those come from the machine's role
+    labels: dict[str, str] = Field(default_factory=dict)  # dag, dag_run, task, map_index, owner: become tags
     gpus: int = Field(default=1, ge=0)
     machines: int = Field(default=1, ge=1)
     deadline_seconds: float = Field(gt=0)  # of one attempt, from its launch
@@ -80,7 +82,7 @@ class Heartbeat(Record):
     instance_id: str
     at: AwareDatetime
     state: Literal["starting", "training", "leaving"]
-    progress: dict[str, Any] = {}
+    progress: dict[str, Any] = Field(default_factory=dict)
     gpu: dict[str, float] | None = None
 
 
@@ -106,7 +108,7 @@ class Result(Record):
     cause: Cause
     message: str = ""
     ended_at: AwareDatetime
-    output: dict[str, Any] = {}
+    output: dict[str, Any] = Field(default_factory=dict)
 
 
 class Job:
