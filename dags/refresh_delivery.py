@@ -1,9 +1,10 @@
 """Keeps what devices trust fresh: follows the promotion ledger, and signs what is to expire.
 
-follow_ledger -> refresh
+follow_ledger    refresh
 
-A timestamp holds for two days, so that devices notice when somebody holds back news; without this DAG they would keep
-their model and refuse updates. It also publishes promotions and rollbacks that were made by hand. Without the variable
+Neither waits for the other: a model that cannot be published must not stop the timestamp of the whole fleet. That one
+holds for two days, so that devices notice when somebody holds back news; without this DAG they would keep their model
+and refuse updates. `follow_ledger` publishes promotions and rollbacks that were made by hand. Without the variable
 `adbreak_delivery_keys` nothing is signed here, and both tasks are skipped.
 """
 
@@ -25,7 +26,8 @@ EVERY_SIX_HOURS = "23 */6 * * *"
     **DAG_DEFAULTS,
 )
 def refresh_delivery() -> None:
-    publication("follow_ledger", {"command": "follow-ledger"}) >> publication("refresh", {"command": "refresh"})
+    publication("follow_ledger", {"command": "follow-ledger"})
+    publication("refresh", {"command": "refresh"})
 
 
 refresh_delivery()
