@@ -5,6 +5,7 @@ import pytest
 from agent_world import COLOUR, crashing_model, golden, model_files
 from ml_training.edge.agent import trial
 from ml_training.edge.agent.trial import Limits, run_trial, try_model
+from ml_training.inference.tflite import TflitePart
 from ml_training.utils.errors import ModelError, UpdateRefused
 
 
@@ -33,6 +34,27 @@ def test_with_the_manifests_runtime_outputs_are_exact(tmp_path):
     folder = write(tmp_path / "m")
     shift_golden(folder, 1)
     with pytest.raises(ModelError, match="differ by 1 steps, 0 are allowed"):
+        run_trial(folder, Limits())
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_an_output_that_is_no_number_is_no_golden_output(tmp_path, monkeypatch, place):
+    folder = write(tmp_path / "m")
+    with np.load(folder / "golden.npz") as file:
+        answers = file["outputs"].astype(np.float32)
+    answers[place] = np.nan
+    left = iter(answers)
+    monkeypatch.setattr(TflitePart, "run_raw", lambda *arguments: next(left))
+    with pytest.raises(ModelError, match="differ by nan steps"):
+        run_trial(folder, Limits())
+
+
+def test_without_golden_outputs_there_is_no_trial(tmp_path):
+    folder = write(tmp_path / "m")
+    with np.load(folder / "golden.npz") as file:
+        inputs, outputs = file["inputs"], file["outputs"]
+    np.savez(folder / "golden.npz", inputs=inputs[:0], outputs=outputs[:0])
+    with pytest.raises(ModelError, match="is empty"):
         run_trial(folder, Limits())
 
 

@@ -110,12 +110,13 @@ class DeviceModel:
         self.facts = facts
         self.first = parts.get("model") or parts["trunk"]
         self.head = parts.get("head")
+        self._parts = [("", self.first), *([("head", self.head)] if self.head is not None else [])]
         (self.picture_shape,) = self.first.input_shapes.values()
 
     @property
     def is_quantized(self) -> bool:
         """Whether every output is in integers, which do not depend on the processor."""
-        return all(part.output["dtype"] != np.float32 for part in (self.first, self.head) if part is not None)
+        return all(part.output["dtype"] != np.float32 for _, part in self._parts)
 
     def look(self, image: Image) -> Floats:
         """Run the picture's part on uint8 [H, W, 3]; returns its output, float32 [D]."""
@@ -130,31 +131,16 @@ class DeviceModel:
         """Begin with a stream."""
         return Watch(self, sound) if self.head is not None else SingleFrames(self, sound)
 
-    def golden_steps(self, golden: Mapping[str, npt.NDArray[Any]]) -> list[float]:
-        """Run the golden inputs; return the largest difference of each part, in steps of its output."""
-        return [
-            self._difference(part, *_golden_of(golden, name))
-            for name, part in (("", self.first), ("head", self.head))
-            if part is not None
-        ]
+    def golden_steps(self, golden: Mapping[str, npt.NDArray[Any]]) -> float:
+        """Run the golden inputs; return the largest difference in steps of the output, NaN where one is NaN."""
+        return float(np.max([_difference(part, *_golden_of(golden, name)) for name, part in self._parts]))
 
     def run_golden(self, golden: Mapping[str, npt.NDArray[Any]], number: int) -> None:
         """Run every part once, as for one frame, on one of its golden inputs."""
-        for name, part in (("", self.first), ("head", self.head)):
-            if part is not None:
-                inputs, outputs = _golden_of(golden, name)
-                place = number % len(outputs)
-                part.run_raw(_by_part(part, {key: values[place : place + 1] for key, values in inputs.items()}))
-
-    def _difference(self, part: TflitePart, inputs: dict[str, npt.NDArray[Any]], outputs: npt.NDArray[Any]) -> float:
-        largest = 0.0
-        for place in range(len(outputs)):
-            raw = part.run_raw(_by_part(part, {key: values[place : place + 1] for key, values in inputs.items()}))
-            if raw.shape != outputs[place].shape:
-                raise ModelError(f"its golden outputs are {outputs[place].shape}, the file gives {raw.shape}")
-            difference = np.max(np.abs(raw.astype(np.float64) - outputs[place].astype(np.float64)))
-            largest = max(largest, float(difference))
-        return largest / FLOAT_STEP if part.output["dtype"] == np.float32 else largest
+        for name, part in self._parts:
+            inputs, outputs = _golden_of(golden, name)
+            place = number % len(outputs)
+            part.run_raw(_by_part(part, {key: values[place : place + 1] for key, values in inputs.items()}))
 
 
 class Watch:
@@ -224,18 +210,29 @@ class SingleFrames(Watch):
         return [Judged(pts_seconds, self._model.ad_score(self._model.look(image)))]
 
 
+def _difference(part: TflitePart, inputs: dict[str, npt.NDArray[Any]], outputs: npt.NDArray[Any]) -> float:
+    differences = []
+    for place in range(len(outputs)):
+        raw = part.run_raw(_by_part(part, {key: values[place : place + 1] for key, values in inputs.items()}))
+        if raw.shape != outputs[place].shape:
+            raise ModelError(f"its golden outputs are {outputs[place].shape}, the file gives {raw.shape}")
+        differences.append(np.max(np.abs(raw.astype(np.float64) - outputs[place].astype(np.float64))))
+    largest = float(np.max(differences))  # unlike Python's max, it keeps a NaN
+    return largest / FLOAT_STEP if part.output["dtype"] == np.float32 else largest
+
+
 def _golden_of(
     golden: Mapping[str, npt.NDArray[Any]], name: str
 ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
+    prefix = f"{name}_" if name else ""
+    names = [key for key in golden if key.startswith(prefix) and key != f"{prefix}outputs"] if name else ["inputs"]
     try:
-        if not name:
-            return {"inputs": golden["inputs"]}, golden["outputs"]
-        outputs = golden[f"{name}_outputs"]
-        prefix = f"{name}_"
-        names = [key for key in golden if key.startswith(prefix) and key != f"{name}_outputs"]
-        return {key.removeprefix(prefix): golden[key] for key in names}, outputs
+        inputs, outputs = {key.removeprefix(prefix): golden[key] for key in names}, golden[f"{prefix}outputs"]
     except KeyError as error:
         raise ModelError(f"its golden.npz has no {error}: expected inputs and outputs of every part") from error
+    if not len(outputs):
+        raise ModelError("its golden.npz is empty: expected inputs and outputs of every part")
+    return inputs, outputs
 
 
 def _by_part(part: TflitePart, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
