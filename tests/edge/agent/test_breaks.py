@@ -38,7 +38,9 @@ def test_a_break_is_told_soon_after_it_is_over():
 
 
 def test_files_hold_every_break_at_any_time(tmp_path):
-    files = BreakFiles(tmp_path, "news")
+    files = BreakFiles(tmp_path, "monday/news")
+    assert not files.edl_file.exists()
+    files.write()
     assert files.edl_file.read_text() == ""
     files.add(Break(1.0, 31.5, 0.9))
     files.add(Break(100.0, 131.0, 0.8))

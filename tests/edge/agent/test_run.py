@@ -12,7 +12,9 @@ import pytest
 from agent_world import crashing_model, model_files
 from ml_training.edge.agent.check import check
 from ml_training.edge.agent.clock import Clock
-from ml_training.edge.agent.run import Options, Runner, expand, is_stream
+from ml_training.edge.agent.loaded import Active
+from ml_training.edge.agent.run import Options, Runner
+from ml_training.edge.agent.session import Session
 from ml_training.edge.agent.state import read_state
 from ml_training.edge.agent.telemetry import ExampleSampler, read_comment
 from ml_training.utils.errors import ConfigError, DeviceError, RecordingUnreadable
@@ -116,6 +118,46 @@ def test_a_stop_is_in_order_and_stores_what_was_counted(home, recording):
     assert read_state(home).starts.times == []
 
 
+def test_a_model_that_listens_is_told_that_a_recording_has_no_sound(home, recording, monkeypatch):
+    heard = []
+
+    class Listening(Session):
+        def __init__(self, seen, active, sound, files):
+            heard.append(sound)
+            super().__init__(seen, active, sound, files)
+
+    monkeypatch.setattr(Active, "hears", True)
+    monkeypatch.setattr("ml_training.edge.agent.run.Session", Listening)
+    assert runner(home).run([str(recording)])["frames"] == 90
+    assert heard == [None]
+
+
+def test_recordings_of_one_name_write_files_of_their_own(home, recording, tmp_path):
+    for day in ("monday", "tuesday"):
+        (tmp_path / "week" / day).mkdir(parents=True)
+        os.symlink(recording, tmp_path / "week" / day / "evening.ts")
+    assert runner(home).run([str(tmp_path / "week")])["breaks"] == 2
+    assert sorted(path.parent.name for path in home.breaks.rglob("*.edl")) == ["monday", "tuesday"]
+
+
+class Enough(BaseException):
+    """The test has seen it."""
+
+
+def test_a_stream_that_is_down_leaves_no_files(home, recording, monkeypatch):
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise Enough
+
+    monkeypatch.setattr("ml_training.edge.agent.run.time.sleep", wait)
+    with pytest.raises(Enough):
+        runner(home).run(["tcp://127.0.0.1:9"])
+    assert not home.breaks.exists()
+
+
 class CheckAtFrame:
     """Stands in for the schedule: checks in this process, between two certain frames."""
 
@@ -199,13 +241,6 @@ def test_without_a_model_it_says_what_to_do(world, recording):
     home = world.device("pi5-new")
     with pytest.raises(DeviceError, match="run check"):
         runner(home).run([str(recording)])
-
-
-def test_streams_are_told_from_files():
-    assert is_stream("udp://239.0.0.1:1234")
-    assert is_stream("/dev/video0")
-    assert not is_stream("file:///video/news.ts")
-    assert expand("rtsp://camera/1") == ["rtsp://camera/1"]
 
 
 def test_examples_are_spread_and_bounded():

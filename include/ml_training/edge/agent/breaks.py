@@ -85,20 +85,20 @@ class BreakFinder:
 
 
 class BreakFiles:
-    """``NAME.breaks.jsonl``, a line as each break ends, and ``NAME.edl`` for players."""
+    """``NAME.breaks.jsonl``, a line as each break ends, and ``NAME.edl`` for players; there with the first break."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.lines_file, self.edl_file = folder / f"{name}.breaks.jsonl", folder / f"{name}.edl"
         self._breaks: list[Break] = []
-        self._write()
 
     def add(self, found: Break) -> None:
         """Write one more."""
         self._breaks.append(found)
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Replace the files; empty ones say that a recording has no break."""
+        self.edl_file.parent.mkdir(parents=True, exist_ok=True)
         lines = [
             json.dumps({"start": b.start, "end": b.end, "label": "ad", "confidence": b.confidence})
             for b in self._breaks

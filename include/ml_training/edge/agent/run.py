@@ -17,6 +17,7 @@ from ml_training.edge.agent.breaks import BreakFiles
 from ml_training.edge.agent.clock import Clock
 from ml_training.edge.agent.device_model import DeviceModel, open_device_model
 from ml_training.edge.agent.home import Home
+from ml_training.edge.agent.inputs import Input, inputs_of, is_stream
 from ml_training.edge.agent.loaded import Active
 from ml_training.edge.agent.media import Source
 from ml_training.edge.agent.observations import Observations
@@ -29,7 +30,6 @@ from ml_training.utils.errors import ConfigError, DeviceError, ModelError, Recor
 LOOK_SECONDS = 5.0  # how often to look whether the model was swapped
 PROOF_FRAMES = 100  # least, before a model is proven
 REOPEN_SECONDS = 5.0
-VIDEO_ENDINGS = (".ts", ".mp4", ".mkv", ".m2ts", ".mov", ".avi", ".mpg", ".webm")
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Runner:
         locations = inputs or ([self._config.input] if self._config.input else [])
         if not locations:
             raise ConfigError("expected an input: give one, or set it with setup --input")
-        sources = [place for location in locations for place in expand(location)]
+        sources = inputs_of(locations)
         self._active = self._open()
         unreadable = []
         try:
@@ -97,34 +97,39 @@ class Runner:
             self._seen.tell(self._active)
             forgive_start(self._home, self._active.installed.key)
 
-    def _work(self, location: str) -> None:
-        if not is_stream(location):
-            self._classify(location, Path(location).stem)
+    def _work(self, source: Input) -> None:
+        if not is_stream(source.location):
+            self._classify(source)
             return
         while True:
             try:
-                self._classify(location, f"stream-{self._clock.now():%Y%m%dT%H%M%S}")
+                self._classify(source._replace(name=f"{source.name}-{self._clock.now():%Y%m%dT%H%M%S}"))
             except RecordingUnreadable as error:
                 logger.warning("%s; it is opened again in %g s", error.message, REOPEN_SECONDS)
             if self._is_due():
                 self._reopen()
             time.sleep(REOPEN_SECONDS)
 
-    def _classify(self, location: str, name: str) -> None:
+    def _classify(self, judged: Input) -> None:
         """Judge one input to its end, or a stream until a model needs sound that is not decoded."""
         assert self._active is not None
-        hears, files = self._active.hears, BreakFiles(self._output, name)
-        with Source(location, hears=hears, options=self._config.input_options) as source:
-            session = Session(self._seen, self._active, source.sound, files)
+        hears, session, streams = self._active.hears, None, is_stream(judged.location)
+        files = BreakFiles(self._output, judged.name)
+        with Source(judged.location, hears=hears, options=self._config.input_options) as source:
             for frame in source.frames():
+                if session is None:  # not before there is a frame: only then it is known whether there is sound
+                    session = Session(self._seen, self._active, source.sound, files)
+                    if not streams:
+                        files.write()
                 session.see(frame)
                 if self._is_due():
                     session.end()
+                    session = None
                     self._reopen()
-                    session = Session(self._seen, self._active, source.sound, files)
-                    if self._active.hears and not hears and is_stream(location):
+                    if streams and self._active.hears and not hears:
                         return
-            session.end()
+            if session is not None:
+                session.end()
 
     def _is_due(self) -> bool:
         """Do what is due between two frames; returns whether other models are to be opened."""
@@ -199,23 +204,3 @@ class Runner:
     def _load(self, installed: Installed) -> DeviceModel:
         folder = self._home.model_folder(installed.name, installed.semver)
         return open_device_model(folder, threads=self._config.threads)
-
-
-def is_stream(location: str) -> bool:
-    """Tell what is opened again when it ends: an address, or a device of this machine."""
-    return ("://" in location and not location.startswith("file://")) or location.startswith("/dev/")
-
-
-def expand(location: str) -> list[str]:
-    """Return the inputs that a location stands for: itself, or the videos of a folder. Raises ConfigError for none."""
-    if is_stream(location):
-        return [location]
-    path = Path(location.removeprefix("file://"))
-    if path.is_dir():
-        found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEO_ENDINGS)
-        if not found:
-            raise ConfigError(f"{path} has no video: expected files that end in {', '.join(VIDEO_ENDINGS)}")
-        return found
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}")
-    return [str(path)]
