@@ -17,22 +17,23 @@ from ml_training.config.settings import read_settings
 from ml_training.utils.errors import ConfigError
 
 
-def config_names() -> list[str]:
-    """Return the names of the configs that ``--config`` takes."""
-    return sorted(path.stem for path in read_settings().config_dir.glob("*.yaml"))
+def config_names(folder: str = "") -> list[str]:
+    """Return the names of the configs that ``--config`` takes, or of those in a folder among them."""
+    return sorted(path.stem for path in (read_settings().config_dir / folder).glob("*.yaml"))
 
 
-def config_path(name_or_path: str) -> Path:
+def config_path(name_or_path: str, folder: str = "") -> Path:
     """Find a config by its name or path. Raises ConfigError that names the nearest one."""
     if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
         path = Path(name_or_path)
         if not path.is_file():
             raise ConfigError(f"there is no config file {path}")
         return path
-    path = read_settings().config_dir / f"{name_or_path}.yaml"
+    path = read_settings().config_dir / folder / f"{name_or_path}.yaml"
     if not path.is_file():
-        near = difflib.get_close_matches(name_or_path, config_names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(config_names()) or 'none'}"
+        known = config_names(folder)
+        near = difflib.get_close_matches(name_or_path, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}"
         raise ConfigError(f"there is no config {name_or_path!r} in {path.parent}{hint}")
     return path
 

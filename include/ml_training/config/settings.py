@@ -12,6 +12,8 @@
 | MLFLOW_TRACKING_URI | the MLflow server | none: nothing is tracked |
 | ADBREAK_ALERTS_FILE | file that alerts are appended to, as JSON lines | none: only logged |
 | ADBREAK_DELIVERY_KEYS | folder with the keys that sign what devices get | none: nothing is published |
+| ADBREAK_COMPUTE | where the night trains: ``local``, or ``ec2-spot`` | ``local`` |
+| ADBREAK_CLOUD_CONFIG | the cloud's config, by its name in ``configs/cloud`` or its path | ``ec2_spot`` |
 """
 
 import os
@@ -33,6 +35,8 @@ class Settings(BaseModel):
     mlflow_tracking_uri: str | None = None
     alerts_file: Path | None = None
     delivery_keys: Path | None = None
+    compute: str = "local"
+    cloud_config: str = "ec2_spot"
 
 
 VARIABLES = {
@@ -43,6 +47,8 @@ VARIABLES = {
     "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
     "alerts_file": "ADBREAK_ALERTS_FILE",
     "delivery_keys": "ADBREAK_DELIVERY_KEYS",
+    "compute": "ADBREAK_COMPUTE",
+    "cloud_config": "ADBREAK_CLOUD_CONFIG",
 }
 
 
