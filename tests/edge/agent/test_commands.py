@@ -66,3 +66,16 @@ def test_what_is_missing_is_said(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["check", "--nonsense"])
     assert stopped.value.code == 2
+
+
+def test_a_second_run_says_that_there_is_one(device, capsys):
+    with Home(device).lock("run"):
+        code, result = call(capsys, "run", "--home", device)
+    assert (code, result["error"]) == (1, "Busy")
+    assert "another run is at work" in result["message"]
+
+
+def test_a_home_that_is_no_folder_is_said(tmp_path, capsys):
+    (tmp_path / "home").touch()
+    code, result = call(capsys, "run", "--home", tmp_path / "home")
+    assert (code, "exists" in result["message"]) == (1, True)

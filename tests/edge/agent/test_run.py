@@ -17,7 +17,7 @@ from ml_training.edge.agent.run import Options, Runner
 from ml_training.edge.agent.session import Session
 from ml_training.edge.agent.state import read_state
 from ml_training.edge.agent.telemetry import ExampleSampler, read_comment
-from ml_training.utils.errors import ConfigError, DeviceError, RecordingUnreadable
+from ml_training.utils.errors import ConfigError, DeviceError, ModelError, RecordingUnreadable
 
 MEMORY_BYTES = 150_000_000
 
@@ -197,6 +197,18 @@ def test_a_model_that_crashes_the_process_gives_way_by_itself(world, home, recor
     (event,) = [told for told in records(home, "event") if told["event"] == "rolled_back"]
     assert "ended 3 times" in event["message"]
     assert records(home)[0]["model"]["semver"] == "1.0.0"
+
+
+def test_only_what_the_model_may_have_done_counts_as_its_crash(world, home, recording, monkeypatch):
+    world.publish("1.1.0")
+    check(home, Clock(), trial=no_trial)
+    counted = []
+    for error in (OSError("no room"), ConfigError("no ffmpeg"), ModelError("no such input"), ValueError("its scores")):
+        monkeypatch.setattr(Session, "see", lambda *arguments, error=error: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            runner(home).run([str(recording)])
+        counted.append(len(read_state(home).starts.times))
+    assert counted == [0, 0, 1, 2]
 
 
 def test_a_model_that_does_not_load_gives_way_at_once(world, home, recording):

@@ -22,7 +22,7 @@ from ml_training.edge.agent.home import Home
 from ml_training.utils.errors import AdbreakError, DeviceError
 
 LABELS = ("ad", "content")
-CLOSED = 143
+INTERRUPTED, CLOSED = 130, 143  # by SIGINT and SIGTERM: 128 and the signal's number, as shells have it
 
 
 class _Stopped(BaseException):
@@ -150,12 +150,12 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         result = args.work(args, Home(args.home.expanduser().absolute()), Clock(args.clock_offset))
-    except AdbreakError as error:
-        print(json.dumps({"error": type(error).__name__, "message": error.message}), flush=True)
-        print(f"error: {error.message}", file=sys.stderr)
-        return error.exit_code
+    except (AdbreakError, OSError) as error:  # a disk that is full or not to be written is the user's to mend
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}), flush=True)
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, AdbreakError) else 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except _Stopped:
         return CLOSED
     print(json.dumps(result), flush=True)

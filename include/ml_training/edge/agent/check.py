@@ -46,8 +46,8 @@ def check(
     try:
         with home.lock("check"):
             return Check(home, config, clock, trial).run(again=again, upload=upload)
-    except Busy:
-        return {"outcome": "busy", "message": "another check is at work"}
+    except Busy as error:
+        return {"outcome": "busy", "message": error.message}
 
 
 class Check:

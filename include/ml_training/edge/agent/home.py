@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ml_training.utils.errors import ConfigError
+from ml_training.utils.errors import ConfigError, DeviceError
 
 DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
 PART_ENDING = ".tmp"
 
 
-class Busy(Exception):
+class Busy(DeviceError):
     """Another process holds the lock."""
 
 
@@ -152,7 +152,7 @@ class Home:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
-                raise Busy(name) from error
+                raise Busy(f"another {name} is at work in {self.folder}: expected one at a time") from error
             yield
 
 

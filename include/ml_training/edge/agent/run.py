@@ -25,7 +25,7 @@ from ml_training.edge.agent.safety import forgive_start, mend, note_start, prove
 from ml_training.edge.agent.schedule import Checks
 from ml_training.edge.agent.session import Session
 from ml_training.edge.agent.state import Installed, State, read_state
-from ml_training.utils.errors import ConfigError, DeviceError, ModelError, RecordingUnreadable
+from ml_training.utils.errors import AdbreakError, ConfigError, DeviceError, ModelError, RecordingUnreadable
 
 LOOK_SECONDS = 5.0  # how often to look whether the model was swapped
 PROOF_FRAMES = 100  # least, before a model is proven
@@ -58,7 +58,7 @@ class Runner:
         """Work through the inputs; a stream is opened again when it ends.
 
         Raises ConfigError without an input, DeviceError without a model, RecordingUnreadable when no input gives a
-        frame. A start that ends in order, or for want of an input, is no crash of the model.
+        frame. A start that ends in order, or for want of an input or of room on the disk, is no crash of the model.
         """
         locations = inputs or ([self._config.input] if self._config.input else [])
         if not locations:
@@ -75,7 +75,7 @@ class Runner:
                     unreadable.append(error.message)
             self._proof(at_end=True)
         except BaseException as error:
-            if not isinstance(error, Exception):  # a stop; everything else is a crash, and counts
+            if not _is_crash(error):
                 self._end_in_order()
             raise
         finally:
@@ -94,8 +94,8 @@ class Runner:
 
     def _end_in_order(self) -> None:
         if self._active is not None:
-            self._seen.tell(self._active)
             forgive_start(self._home, self._active.installed.key)
+            self._seen.tell(self._active)
 
     def _work(self, source: Input) -> None:
         if not is_stream(source.location):
@@ -204,3 +204,9 @@ class Runner:
     def _load(self, installed: Installed) -> DeviceModel:
         folder = self._home.model_folder(installed.name, installed.semver)
         return open_device_model(folder, threads=self._config.threads)
+
+
+def _is_crash(error: BaseException) -> bool:
+    """Tell whether the model may have done it: not a stop, not the disk, not a missing ffmpeg."""
+    others = isinstance(error, (AdbreakError, OSError)) and not isinstance(error, ModelError)
+    return isinstance(error, Exception) and not others
