@@ -9,6 +9,7 @@
 | --- | --- | --- |
 | `spec.json` | the launcher | once |
 | `attempts/0001.json` | the launcher | before it asks for a machine; never replaced |
+| `launched/0001.json` | the launcher | once it knows the machine |
 | `ended/0001.json` | the machine, or the launcher when the machine is gone | once: how it ended, what it cost |
 | `heartbeat.json` | the machine | every few seconds |
 | `logs/0001/000001.log` | the machine | as the log grows: one piece after the other |
@@ -32,7 +33,9 @@ from ml_training.utils.records import Record
 SPEC_VERSION = 1
 Kind = TypeVar("Kind", bound=Record)
 Market = Literal["spot", "on-demand"]
-Cause = Literal["done", "failed", "interrupted", "lost", "cancelled", "deadline", "budget", "idle", "unreachable"]
+Cause = Literal[
+    "done", "failed", "interrupted", "lost", "capacity", "cancelled", "deadline", "budget", "idle", "unreachable"
+]
 
 
 class Archive(Record):
@@ -65,14 +68,49 @@ class JobSpec(Record):
     simulated: bool = False
 
 
+class Offer(Record):
+    """A place where a machine may be had, at the price of the moment when it was looked up."""
+
+    instance_type: str
+    zone: str
+    subnet: str
+    usd_per_hour: float = Field(gt=0)
+
+
 class Attempt(Record):
-    """One machine's turn at a job, as the launcher wrote it down before it asked for the machine."""
+    """One machine's turn at a job, as the launcher wrote it down before it asked for the machine.
+
+    All that the request depends on stands here, so that whoever repeats it asks for the same. ``first`` is the attempt
+    that somebody began; those behind it replace machines that were lost. ``code`` and ``lock`` are the spec's unless
+    the job was begun again with others.
+    """
 
     number: int = Field(ge=1)
     client_token: str
     created_at: AwareDatetime
     deadline_at: AwareDatetime
     market: Market = "spot"
+    first: int = Field(default=1, ge=1)
+    offers: list[Offer] = Field(default_factory=list)
+    code: Archive | None = None
+    lock: Archive | None = None
+
+    def price(self, instance_type: str | None, zone: str | None) -> float | None:
+        """Return the USD an hour of a machine; that of the dearest offer where type and zone are none of them."""
+        prices = {(offer.instance_type, offer.zone): offer.usd_per_hour for offer in self.offers}
+        return prices.get((instance_type or "", zone or ""), max(prices.values(), default=None))
+
+
+class Launch(Record):
+    """The machine that an attempt got."""
+
+    attempt: int
+    instance_id: str
+    instance_type: str
+    zone: str
+    market: Market
+    usd_per_hour: float | None
+    at: AwareDatetime
 
 
 class Heartbeat(Record):
@@ -160,6 +198,14 @@ class Job:
         """Raise Superseded when a later attempt was begun: what this one writes counts no more."""
         if storage.exists(self._numbered("attempts", number + 1)):
             raise Superseded(f"attempt {number} of {self.uri} was replaced by a later one")
+
+    def launched(self, launch: Launch) -> bool:
+        """Write down which machine an attempt got; False when another one is written there."""
+        return _write_once(self._numbered("launched", launch.attempt), launch)
+
+    def launch(self, number: int) -> Launch | None:
+        """Return the machine that an attempt got, None while that is not known."""
+        return _read(Launch, self._numbered("launched", number))
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Write a sign of life. Raises Superseded."""
