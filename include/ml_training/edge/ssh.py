@@ -86,8 +86,11 @@ class DeviceConnection:
                 channel.close()
         return RemoteResult(channel.recv_exit_status(), _text(output), _text(errors))
 
-    def upload(self, data: bytes, path: str, deadline: Deadline) -> None:
-        """Put ``data`` at ``path``: written beside, checked by its SHA-256, renamed. Raises DeviceError."""
+    def upload(self, data: bytes, path: str, deadline: Deadline, *, mode: int | None = None) -> None:
+        """Put ``data`` at ``path``, also in place of a file: written beside, checked by its SHA-256, renamed.
+
+        ``mode`` (such as 0o600 for a secret) is set before any content arrives. Raises DeviceError.
+        """
         part = f"{path}.part"
         with self._errors(f"uploading {path}"), self._sftp(deadline) as sftp:
 
@@ -95,6 +98,9 @@ class DeviceConnection:
                 if deadline.passed():
                     raise TimeoutError(f"{done} of {total} bytes were there after {deadline.seconds:g} s")
 
+            if mode is not None:
+                sftp.open(part, "w").close()
+                sftp.chmod(part, mode)
             sftp.putfo(io.BytesIO(data), part, file_size=len(data), callback=watch)
             arrived = self.run(f"sha256sum {shlex.quote(part)}", deadline)
             if arrived.stdout.split()[:1] != [sha256_bytes(data)]:
@@ -102,7 +108,7 @@ class DeviceConnection:
                     f"{self._device.address}: {path} did not arrive as it was sent; is its disk full? "
                     f"{arrived.stderr.strip()}"
                 )
-            sftp.rename(part, path)
+            sftp.posix_rename(part, path)  # rename refuses a file that is there
 
     def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
         transport = self._client.get_transport()

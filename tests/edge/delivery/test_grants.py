@@ -9,13 +9,16 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from ml_training.cloud import storage
 from ml_training.edge.delivery import grants
 from ml_training.edge.delivery.grants import upload_grants
-from ml_training.utils.errors import UsageError
+from ml_training.edge.devices import DeviceDescription, read_device
+from ml_training.edge.ssh import Deadline, connect
+from ml_training.utils.errors import DeviceUnreachable, UsageError
 
 from .conftest import REPOSITORY, free_port
 
@@ -99,6 +102,7 @@ def test_a_device_writes_below_its_prefix_and_up_to_a_size(bucket):
 
 def test_the_command_writes_a_file_that_only_its_owner_reads_and_prints_no_secret(bucket, tmp_path, capsys):
     path = tmp_path / "uploads.json"
+    path.touch(mode=0o644)
     called = ["--device", "pi5", "--hours", "2", "--data-dir", "s3://grants", "--output", str(path), "--json"]
     assert grants.main(called) == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -107,17 +111,40 @@ def test_the_command_writes_a_file_that_only_its_owner_reads_and_prints_no_secre
     assert json.loads(path.read_text())["telemetry"]["fields"]["policy"] not in printed
 
 
-def test_a_grant_is_pushed_to_the_device(bucket, ssh_server, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("ADBREAK_DEVICE_PI5", json.dumps(ssh_server))
+@pytest.fixture(params=["ssh_server", "stack_server"])
+def server(request):
+    """A device that OpenSSH plays, and the one of the local stack."""
+    return request.getfixturevalue(request.param)
+
+
+def test_a_grant_is_pushed_to_the_device_and_a_newer_one_takes_its_place(
+    bucket, server, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("ADBREAK_DEVICE_PI5", json.dumps(server))
+    home = "." if server["user"] == "pi" else str(tmp_path)  # the stack's device has a root of its own
     called = ["--device", "pi5", "--data-dir", bucket, "--push", "--json", "--home"]
-    assert grants.main([*called, str(tmp_path)]) == 0
-    pushed = tmp_path / "uploads.json"
-    assert json.loads(pushed.read_text())["telemetry"]["prefix"] == "telemetry/pi5/"
-    assert stat.S_IMODE(pushed.stat().st_mode) == 0o600
+    for hours in ("168", "24"):
+        assert grants.main([*called, home, "--hours", hours]) == 0
+    with connect(read_device("pi5"), Deadline(20)) as connection:
+        shown = connection.run(f"cat {home}/uploads.json; stat -c %a {home}/uploads.json >&2", Deadline(20))
+    pushed = json.loads(shown.stdout)
+    assert pushed["telemetry"]["prefix"] == "telemetry/pi5/"
+    assert datetime.fromisoformat(pushed["expires_at"]) < datetime.now(UTC) + timedelta(hours=25)
+    assert shown.stderr.strip() == "600"
     capsys.readouterr()
-    assert grants.main([*called, str(tmp_path / "nowhere")]) == 1
+    assert grants.main([*called, "nowhere/at-all"]) == 1
     assert "uploads.json" in capsys.readouterr().err
     assert grants.main([*called, "$(reboot)"]) == 2
+
+
+def test_a_secret_is_its_owners_before_its_content_arrives(ssh_server, tmp_path):
+    place = tmp_path / "secret"
+    device = DeviceDescription.model_validate(ssh_server)
+    with connect(device, Deadline(20)) as connection, pytest.raises(DeviceUnreachable, match="took too long"):
+        connection.upload(b"secret", str(place), Deadline(0), mode=0o600)
+    assert not place.exists()
+    (part,) = tmp_path.iterdir()
+    assert stat.S_IMODE(part.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,7 @@ def push(device: str, document: dict[str, Any], home: str) -> str:
         raise UsageError(f"expected a folder without blanks or signs, received {home!r}")
     place, deadline = f"{home.rstrip('/')}/{FILE_NAME}", Deadline(PUSH_SECONDS)
     with connect(read_device(device), deadline) as connection:
-        connection.upload(json.dumps(document).encode(), place, deadline)
-        connection.run(f"chmod 600 {place}", deadline)
+        connection.upload(json.dumps(document).encode(), place, deadline, mode=0o600)
     return place
 
 
@@ -81,7 +80,8 @@ def _grant(args: argparse.Namespace) -> dict[str, Any]:
     result = {"device": args.device, "expires_at": document["expires_at"]}
     result["prefixes"] = [document[kind]["prefix"] for kind in LARGEST_BYTES]
     if args.output:
-        args.output.touch(mode=0o600)
+        args.output.touch()
+        args.output.chmod(0o600)  # also of a file that was there, before the secret is in it
         args.output.write_text(json.dumps(document))
         result["output"] = str(args.output)
     if args.push:
