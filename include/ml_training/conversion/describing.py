@@ -24,7 +24,7 @@ from ml_training.inference.sound import SOUND_NAME
 from ml_training.training.model_card import ModelCard
 from ml_training.training.samples import Samples, iterate_images
 from ml_training.utils.hashing import code_version, sha256_bytes
-from ml_training.utils.revision import git_commit
+from ml_training.utils.source_control import git_commit
 
 GOLDEN_INPUTS = 8
 OUTPUT_NAMES = {"model": "scores", "trunk": "embedding", "head": "scores"}
