@@ -96,3 +96,28 @@ def test_equal_pictures_are_one(tmp_path):
     own = store(tmp_path)
     assert own.add_example(b"same", day=DAY) == own.add_example(b"same", day=DAY)
     assert own.counts()["hard_examples"] == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", bytes(50), gzip.compress(b"x" * 1000)[:-12], gzip.compress(b"{\n[]\n{}\n")],
+    ids=["empty", "zeros", "cut off", "no records"],
+)
+def test_a_damaged_batch_stops_nothing(tmp_path, content):
+    own = store(tmp_path, limit=2000)
+    name = own.add_record({"n": 1}, day=DAY)
+    batch = tmp_path / "store" / "telemetry" / f"2026-11-01_{'0' * 64}.jsonl.gz"
+    batch.write_bytes(content)
+    again = store(tmp_path, limit=2000)
+    assert [ids_in(item) for item in again.outgoing() if item.path != batch] == [[name]]
+    again.add_example(b"a" * 1990, day=DAY)  # so that the batches go
+    assert not batch.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"records": null}', '{"records": 1, "hard_examples": 1}'])
+def test_damaged_counts_of_what_was_dropped_begin_anew(tmp_path, content):
+    own = store(tmp_path, limit=2000)
+    (tmp_path / "store" / "dropped.json").write_text(content)
+    for number in range(3):
+        own.add_example(bytes([number]) * 900, day=DAY)
+    assert store(tmp_path).dropped() == {"records": 0, "hard_examples": 1, "bytes": 900}

@@ -17,6 +17,7 @@ import gzip
 import json
 import logging
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,8 +156,12 @@ class Store:
     def _drops(self) -> dict[str, Any]:
         empty: dict[str, Any] = {"records": 0, "hard_examples": 0, "bytes": 0, "going": []}
         try:
-            return {**empty, **json.loads(self._drops_file.read_text())}
+            content = json.loads(self._drops_file.read_text())
+            return {name: type(value)(content[name]) for name, value in empty.items()}
         except FileNotFoundError:
+            return empty
+        except (ValueError, TypeError, KeyError) as error:
+            logger.error("%s is damaged, it counts anew: %r", self._drops_file, error)
             return empty
 
     def _finish_batches(self) -> None:
@@ -164,7 +169,7 @@ class Store:
         if not waiting:
             return
         for batch in self._files(self._folder / "telemetry"):
-            held = [json.loads(line)["record_id"] for line in gzip.decompress(batch.read_bytes()).splitlines()]
+            held = [_id_in(line) for line in _lines_of(batch)]
             self._remove([waiting.pop(name) for name in held if name in waiting])
 
     def _remove(self, paths: list[Path]) -> None:
@@ -175,9 +180,25 @@ class Store:
 
     def _files(self, folder: Path) -> list[Path]:
         """Return the files of a folder by day and time: of one day, as they were written."""
-        whole = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        whole = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
         return sorted(whole, key=lambda path: (path.name[:10], path.stat().st_mtime_ns, path.name))
 
 
+def _lines_of(batch: Path) -> list[bytes]:
+    """Return a batch's records; none where the disk has damaged it."""
+    try:
+        return gzip.decompress(batch.read_bytes()).splitlines()
+    except (OSError, EOFError, zlib.error) as error:
+        logger.error("%s is damaged: %r", batch, error)
+        return []
+
+
+def _id_in(line: bytes) -> str:
+    try:
+        return str(json.loads(line)["record_id"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
 def _records_in(path: Path) -> int:
-    return len(gzip.decompress(path.read_bytes()).splitlines()) if path.suffix == ".gz" else 1
+    return len(_lines_of(path)) if path.suffix == ".gz" else 1
