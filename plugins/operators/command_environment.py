@@ -12,6 +12,7 @@ Read while a task runs, never while a DAG file is parsed, and never put into a r
 | connection ``device_<name>`` of the device that the spec names | ``ADBREAK_DEVICE_<NAME>``, as JSON |
 | variables ``adbreak_bucket``, ``adbreak_work_dir``, ``adbreak_alerts_file`` | ``ADBREAK_DATA_DIR``, ``ADBREAK_WORK_DIR``, ``ADBREAK_ALERTS_FILE`` |
 | variable ``adbreak_delivery_keys``: the folder of the signing keys | ``ADBREAK_DELIVERY_KEYS`` |
+| variables ``adbreak_compute``, ``adbreak_cloud_config``: where trainings run, and on which machines | ``ADBREAK_COMPUTE``, ``ADBREAK_CLOUD_CONFIG`` |
 """  # noqa: E501 (a table)
 
 import json
@@ -54,6 +55,8 @@ def variables_environment() -> dict[str, str]:
         ADBREAK_WORK_DIR=Variable.get("adbreak_work_dir", default=None),
         ADBREAK_ALERTS_FILE=Variable.get("adbreak_alerts_file", default=None),
         ADBREAK_DELIVERY_KEYS=Variable.get("adbreak_delivery_keys", default=None),
+        ADBREAK_COMPUTE=Variable.get("adbreak_compute", default=None),
+        ADBREAK_CLOUD_CONFIG=Variable.get("adbreak_cloud_config", default=None),
     )
 
 

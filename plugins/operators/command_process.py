@@ -35,7 +35,7 @@ kill -s KILL -- "-$1" 2>/dev/null
 Say = Callable[[str, str], None]
 
 
-class _Lines:
+class Lines:
     """Cuts a stream of bytes into lines; a carriage return (a progress display) ends a line too."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class CommandProcess:
         )
         self._streams = {"stdout": self._process.stdout, "stderr": self._process.stderr}
         for name, stream in self._streams.items():
-            self._selector.register(stream, selectors.EVENT_READ, (name, _Lines()))  # type: ignore[arg-type]
+            self._selector.register(stream, selectors.EVENT_READ, (name, Lines()))  # type: ignore[arg-type]
         return self
 
     def __exit__(self, *exception: object) -> None:

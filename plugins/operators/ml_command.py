@@ -107,9 +107,7 @@ class MlCommandOperator(BaseOperator):
         return text
 
     def _say(self, stream: str, line: str) -> None:
-        match = LOG_LINE.match(line) if stream == "stderr" else None
-        level = LEVELS[match[1]] if match else (40 if line.startswith("error: ") else 20)
-        self.log.log(level, "%s", line)
+        log_line(self.log, stream, line)
 
     def _result(self, line: str) -> dict[str, Any]:
         try:
@@ -124,6 +122,12 @@ class MlCommandOperator(BaseOperator):
 def is_true(value: Any) -> bool:
     """Tell whether a rendered template means yes: ``"False"``, ``"None"``, ``"0"`` and ``""`` do not."""
     return str(value).strip().lower() not in ("", "false", "none", "0", "[]", "{}")
+
+
+def log_line(log: Any, stream: str, line: str) -> None:
+    """Log what a command wrote, at the level that it names."""
+    match = LOG_LINE.match(line) if stream == "stderr" else None
+    log.log(LEVELS[match[1]] if match else (40 if line.startswith("error: ") else 20), "%s", line)
 
 
 def failure_message(lines: Sequence[str]) -> str:
