@@ -1,6 +1,7 @@
 """A job on a device: it outlives a dropped connection, is joined again, waits its turn, installs what is missing."""
 
 import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -9,13 +10,14 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ml_training.edge import benchmark_job
-from ml_training.edge.benchmark import read_answer
+from ml_training.edge.benchmark import content_of, read_answer, read_model_files
 from ml_training.edge.benchmark_records import RunnerSettings
 from ml_training.edge.device_runner import install
 from ml_training.edge.devices import DeviceDescription
@@ -108,9 +110,47 @@ def test_a_job_is_left_at_work_and_joined(model_uri: str, device: dict[str, Any]
     go.touch()
     wait_for(job / "result.json")
     assert (job / "group").read_text() == begun
-    result = measure(model_uri, device, tmp_path / "out", wait_seconds=0)
+    an_hour_ago = time.time() - 3600
+    os.utime(job / "result.json", (an_hour_ago, an_hour_ago))
+    result = measure(model_uri, device, tmp_path / "out", wait_seconds=0, again=True)
     assert (result["state"], result["golden_exact"]) == ("done", True)
+    assert datetime.fromisoformat(result["measured_at"]).timestamp() == pytest.approx(an_hour_ago, abs=60)
     assert not job.exists()
+
+
+def test_a_result_that_nobody_fetched_for_a_day_is_forgotten(
+    model_uri: str, device: dict[str, Any], tmp_path: Path
+) -> None:
+    name = benchmark_job.job_name(f"{content_of(read_model_files(model_uri), SHORT)} when-missing")
+    job = Path(device["work_dir"]) / name
+    job.mkdir(parents=True)
+    (job / "result.json").write_text('{"error": "busy", "message": "of the day before"}')
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(job, (two_days_ago, two_days_ago))
+    assert measure(model_uri, device, tmp_path / "out")["golden_exact"] is True
+
+
+def test_a_process_that_got_the_runners_number_is_left_alone(tmp_path: Path) -> None:
+    job = tmp_path / "benchmark-1"
+    job.mkdir()
+    (job / "log").write_text("measuring\n")
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        (job / "group").write_text(f"{stranger.pid}\n")
+        assert shell(benchmark_job.LOOK, job, tmp_path / "lock", "1440").split() == ["ended", "measuring"]
+        shell(benchmark_job.END, job)
+        assert stranger.poll() is None
+        stranger.kill()
+    assert not job.exists()
+
+
+def test_it_says_what_the_device_does(device: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    job = benchmark_job.Job("benchmark-1", {}, [], 1.0, 1.0)
+    watch = benchmark_job._Watch(DeviceDescription.model_validate(device), job, 0.0, None)
+    for state, lines in (("busy", []), ("running", ["0"]), ("running", ["3", "loading"]), ("running", ["3", "{}"])):
+        watch._say(state, lines)
+    said = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert said == ["waiting for another benchmark", "starting", "loading"]
 
 
 def test_one_benchmark_at_a_time(model_uri: str, device: dict[str, Any], tmp_path: Path) -> None:
@@ -168,6 +208,11 @@ def test_an_installation_that_fails_is_said(device: dict[str, Any]) -> None:
     answer = {"error": caught.value.kind, "message": str(caught.value)}
     with pytest.raises(DeviceError, match=r"ensurepip .* by hand, .* pip install numpy ai-edge-litert==2\.3\.0"):
         read_answer(answer, DeviceDescription.model_validate(device), "ai-edge-litert 2.3.0")
+
+
+def shell(script: str, *arguments: object) -> str:
+    command = ["sh", "-c", script, "look", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def make_wheel(folder: Path, name: str, version: str, leads_to: Path) -> None:

@@ -10,10 +10,11 @@ latency gate names.
 """
 
 import argparse
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -35,6 +36,15 @@ OVERHEAD_SECONDS = 180.0  # imports, loading, golden inputs, test set and profil
 logger = logging.getLogger(__name__)
 
 
+class Asked(NamedTuple):
+    """What a measurement was asked to be."""
+
+    device: str  # its name
+    described_board: str | None
+    settings: RunnerSettings
+    gate_board: str
+
+
 def runner_version() -> str:
     """Return the short hash of what measures: another runner, another measurement."""
     return sha256_bytes(pack_runner())[:16]
@@ -47,9 +57,9 @@ def read_model_files(uri: str) -> ModelFiles:
     """
     folder = uri.rsplit("/", 1)[0] if "/" in uri else "."
     manifest = storage.read_json(storage.join(folder, "manifest.json"))
-    whole = {"file": uri.rsplit("/", 1)[-1], "sha256": manifest.get("sha256")}
-    contents = {}
-    for part in manifest.get("parts") or [whole]:
+    manifest.setdefault("parts", [{"name": "model", "file": uri.rsplit("/", 1)[-1], "sha256": manifest.get("sha256")}])
+    contents = {"manifest.json": json.dumps(manifest).encode()}
+    for part in manifest["parts"]:
         contents[part["file"]] = storage.read_bytes(storage.join(folder, part["file"]))
         if sha256_bytes(contents[part["file"]]) != part["sha256"]:
             raise ModelError(f"the manifest beside {uri} is of another file: convert the model again", uri=uri)
@@ -57,7 +67,6 @@ def read_model_files(uri: str) -> ModelFiles:
     if not golden:
         raise ModelError(f"the manifest beside {uri} names no golden inputs: convert the model again", uri=uri)
     contents["golden.npz"] = storage.read_bytes(storage.join(folder, golden))
-    contents["manifest.json"] = storage.read_bytes(storage.join(folder, "manifest.json"))
     return ModelFiles(
         uri=uri,
         sha256=manifest["sha256"],
@@ -108,8 +117,7 @@ def content_of(files: ModelFiles, settings: RunnerSettings) -> str:
 
     The test set is named by its source, for it is made only when something is measured.
     """
-    hashes = {name: value for name, value in files.hashes.items() if name != "test.npz"}
-    return short_hash([hashes, files.dataset_id, runner_version(), settings.model_dump(mode="json")])
+    return short_hash([files.hashes, files.dataset_id, runner_version(), settings.model_dump(mode="json")])
 
 
 def read_answer(answer: Mapping[str, Any], device: DeviceDescription, runtime: str) -> DeviceReport:
@@ -155,8 +163,7 @@ def benchmark(
     settings = settings or RunnerSettings()
     check_device_name(device_name)
     files = read_model_files(model_uri)
-    folder = output_uri or storage.join(data_dir, "benchmarks", files.sha256[:16])
-    address = folder if folder.endswith(".json") else storage.join(folder, f"{device_name}.json")
+    address = _address(output_uri or storage.join(data_dir, "benchmarks", files.sha256[:16]), device_name)
     known = None if again else _known_result(address, device_name, content_of(files, settings), gate_board)
     if known is not None:
         logger.info("%s was measured on %s already: %s", model_uri, device_name, address)
@@ -170,19 +177,15 @@ def benchmark(
         logger.info("%s is at work; about %.0f s are left", device_name, outcome.seconds_left)
         return {"state": "running", "device": device_name, "look_again_in_seconds": outcome.seconds_left}
     report = read_answer(outcome.answer, device, files.runtime)
-    result = _result(report, files, device_name, settings, gate_board, device.board)
+    result = _result(report, files, Asked(device_name, device.board, settings, gate_board), outcome.age_seconds)
     _warn(result, files)
-    storage.write_json(address, result.model_dump(mode="json"))
-    _remember(result, data_dir)
-    return {**_summary(result), "benchmark_uri": address, "reused": False}
+    return _stored(result, address, data_dir)
 
 
 def with_test_set(files: ModelFiles, data_dir: str, frames: int) -> ModelFiles:
     """Return the files with a test set beside them, where the model's dataset version can be read."""
     if not frames or not files.dataset_id:
         return files
-    import json
-
     from ml_training.edge.benchmark_test_set import make_test_set
 
     manifest = json.loads(files.contents["manifest.json"])
@@ -190,36 +193,34 @@ def with_test_set(files: ModelFiles, data_dir: str, frames: int) -> ModelFiles:
     return files if content is None else files.model_copy(update={"contents": {**files.contents, "test.npz": content}})
 
 
-def _remember(result: BenchmarkResult, data_dir: str) -> None:
-    name = f"{result.measured_at:%Y%m%dT%H%M%SZ}-{result.model_sha256[:16]}.json"
-    storage.write_json(storage.join(data_dir, HISTORY, result.device, name), result.model_dump(mode="json"))
-
-
-def _result(
-    report: DeviceReport,
-    files: ModelFiles,
-    device_name: str,
-    settings: RunnerSettings,
-    gate_board: str,
-    described_board: str | None,
-) -> BenchmarkResult:
+def _result(report: DeviceReport, files: ModelFiles, asked: Asked, age_seconds: float) -> BenchmarkResult:
     first = next(iter(report.threads.values()))
     return BenchmarkResult(
         **report.model_dump(),
-        device=device_name,
+        **asked._asdict(),
         model_name=files.model_name,
         model_uri=files.uri,
         model_sha256=files.sha256,
-        content=content_of(files, settings),
-        settings=settings,
-        gate_board=gate_board,
-        described_board=described_board,
-        simulated=gate_board.lower() not in report.board.lower(),
+        content=content_of(files, asked.settings),
+        simulated=asked.gate_board.lower() not in report.board.lower(),
         latency_ms={name: getattr(first, name) for name in ("p50", "p90", "p95", "p99")},
         parts={name: part.model_dump() for name, part in first.parts.items()},
         throughput_per_second=first.throughput_per_second,
-        measured_at=datetime.now(UTC),
+        measured_at=datetime.now(UTC) - timedelta(seconds=age_seconds),
     )
+
+
+def _stored(result: BenchmarkResult, address: str, data_dir: str) -> dict[str, Any]:
+    """Store the result, and a copy for the trend over versions; return its summary."""
+    content = result.model_dump(mode="json")
+    storage.write_json(address, content)
+    name = f"{result.measured_at:%Y%m%dT%H%M%SZ}-{result.model_sha256[:16]}.json"
+    storage.write_json(storage.join(data_dir, HISTORY, result.device, name), content)
+    return {**_summary(result), "benchmark_uri": address, "reused": False}
+
+
+def _address(output_uri: str, device_name: str) -> str:
+    return output_uri if output_uri.endswith(".json") else storage.join(output_uri, f"{device_name}.json")
 
 
 def _known_result(address: str, device_name: str, content: str, gate_board: str) -> BenchmarkResult | None:

@@ -38,20 +38,23 @@ BUSY_SECONDS = 60.0  # after which a device that measures something else is wort
 FORGOTTEN_MINUTES = 24 * 60  # what nobody fetched is removed after this
 POLL_SECONDS = ((10.0, 0.5), (60.0, 2.0), (float("inf"), 5.0))  # until so many seconds, look this often
 
-# $1 the job's folder, $2 the lock. A group that ended as a zombie has ended.
-LOOK = """
-alive=; if [ -s "$1/group" ]; then
-    grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$(cat "$1/group")/status" && alive=yes; fi
-if [ -s "$1/result.json" ]; then echo done
-elif [ -n "$alive" ]; then
-    echo running; echo $(( $(date +%s) - $(stat -c %Y "$1/group") )); tail -n 1 "$1/log"
+# $1 the job's folder, $2 the lock, $3 the minutes after which it is forgotten. The number in ``group`` may be another
+# process's by now: ours has the folder among its arguments, and one that has ended has none.
+OURS = """
+ours() { group=$(cat "$1/group") && tr '\\0' ' ' < "/proc/$group/cmdline" | grep -qF -- "--folder $1 "; } 2>/dev/null
+"""
+LOOK = f"""{OURS}
+age() {{ echo $(( $(date +%s) - $(stat -c %Y "$1") )); }}
+if ours "$1"; then alive=yes; else alive=; fi
+if [ -z "$alive" ] && [ -n "$(find "$1" -maxdepth 0 -mmin "+$3" 2>/dev/null)" ]; then echo forgotten
+elif [ -s "$1/result.json" ]; then echo done; age "$1/result.json"
+elif [ -n "$alive" ]; then echo running; age "$1/group"; tail -n 1 "$1/log"
 elif [ -s "$1/group" ]; then echo ended; tail -n 5 "$1/log"
 elif [ -e "$2" ] && command -v flock >/dev/null && ! flock -n "$2" true; then echo busy
 else echo absent; fi
 """
-END = """
-if [ -s "$1/group" ]; then group=$(cat "$1/group")
-    kill -s TERM -- "-$group"; sleep 0.5; kill -s KILL -- "-$group"; fi 2>/dev/null
+END = f"""{OURS}
+if ours "$1"; then kill -s TERM -- "-$group"; sleep 0.5; kill -s KILL -- "-$group"; fi 2>/dev/null
 rm -rf "$1"
 """
 
@@ -69,10 +72,11 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The runner's answer, or None and about how many seconds it still takes."""
+    """The runner's answer and its age, or None and about how many seconds it still takes."""
 
     answer: dict[str, Any] | None
     seconds_left: float = 0.0
+    age_seconds: float = 0.0
 
 
 def pack_runner() -> bytes:
@@ -134,12 +138,14 @@ class _Watch:
         while True:
             state, *lines = self._look(connection)
             if state == "done":
-                return self._fetch(connection)
+                return self._fetch(connection, lines)
             if state == "ended":
                 self._fail("ended without a result", lines)
             if self.end.passed():
                 self._fail(f"gave no result within {self.end.seconds:g} s: the run was ended", lines)
-            if state == "absent":
+            if state == "forgotten":
+                _shell(connection, END, self._folder)
+            elif state == "absent":
                 self._begin(connection)
             elif self._wait.passed():
                 return Outcome(None, self._seconds_left(state, lines))
@@ -149,7 +155,7 @@ class _Watch:
             time.sleep(next(pause for until, pause in POLL_SECONDS if passed < until))
 
     def _look(self, connection: DeviceConnection) -> list[str]:
-        answer = _shell(connection, LOOK, self._folder, self._lock)
+        answer = _shell(connection, LOOK, self._folder, self._lock, str(FORGOTTEN_MINUTES))
         lines = answer.strip().splitlines()
         if not lines:
             raise DeviceError(f"{self.device.address} has no usable shell: expected bash or dash as the login shell")
@@ -182,13 +188,13 @@ class _Watch:
         connection.run(f"( {command} )", Deadline(COMMAND_SECONDS))
         self.end = Deadline(self.job.limit_seconds + self._queue_seconds)
 
-    def _fetch(self, connection: DeviceConnection) -> Outcome:
+    def _fetch(self, connection: DeviceConnection, lines: list[str]) -> Outcome:
         folder = shlex.quote(self._folder)
         text = connection.run(f"cat {folder}/result.json", Deadline(COMMAND_SECONDS)).stdout
         with contextlib.suppress(DeviceError):
             connection.run(f"rm -rf {folder}", Deadline(CLEANUP_SECONDS))
         try:
-            return Outcome(dict(json.loads(text)))
+            return Outcome(dict(json.loads(text)), age_seconds=_age(lines))
         except (ValueError, TypeError) as error:
             raise DeviceError(f"{self.device.address}: expected the runner's JSON, received {text[:200]!r}") from error
 
@@ -197,16 +203,20 @@ class _Watch:
         raise DeviceError(f"{self.device.address}: the measurement {what}{': ' + said if said else ''}")
 
     def _seconds_left(self, state: str, lines: list[str]) -> float:
-        age = lines[0] if state == "running" and lines else ""
-        if not age.lstrip("-").isdigit():
+        if state == "busy":
             return BUSY_SECONDS
-        return max(BUSY_SECONDS / 2, self.job.expected_seconds - int(age))
+        return max(BUSY_SECONDS / 2, self.job.expected_seconds - _age(lines))
 
     def _say(self, state: str, lines: list[str]) -> None:
-        said = f"{lines[-1]}" if state == "running" and len(lines) > 1 else "waiting for another benchmark"
+        said = "waiting for another benchmark" if state == "busy" else lines[1] if len(lines) > 1 else "starting"
         if said != self._said and not said.startswith("{"):
             logger.info("%s: %s", self.device.address, said)
             self._said = said
+
+
+def _age(lines: list[str]) -> float:
+    """Return the seconds in the first line; 0 where the clock went back, or the file went meanwhile."""
+    return float(lines[0]) if lines and lines[0].isdigit() else 0.0
 
 
 def _end(device: DeviceDescription, job: Job) -> None:

@@ -108,7 +108,7 @@ class Model:
         import numpy as np
 
         with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
-            named = json.load(file).get("parts") or [{"name": "model", "file": "model.tflite"}]
+            named = json.load(file)["parts"]
         self.parts = [Part(part["name"], os.path.join(folder, part["file"]), threads) for part in named]
         with np.load(os.path.join(folder, "golden.npz")) as golden:
             arrays = dict(golden)
