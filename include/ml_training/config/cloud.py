@@ -44,6 +44,7 @@ class CloudConfig(Section):
     subnets: dict[str, str] = Field(default_factory=dict)  # zone to subnet
     security_groups: list[str] = Field(default_factory=list)
     instance_profile: str = Field(min_length=1)
+    root_device: str = Field("/dev/sda1", pattern="^/dev/.+")  # as the image names it: /dev/xvda on Amazon Linux
     disk_gb: int = Field(100, ge=8, le=2000)
     candidates: list[Candidate] = Field(min_length=1)
     max_attempts: int = Field(12, ge=1, le=99)
