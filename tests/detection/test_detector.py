@@ -66,7 +66,7 @@ def test_black_counts_in_its_middle():
 
 def test_the_ends_of_the_recording_do_not_move(made_up_lesson):
     features = made_up_lesson(5).features
-    assert snapped([0.0, float(features.seconds)], features, None) == [0.0, features.duration_seconds]
+    assert snapped([0.0, float(features.seconds)], features, {}) == [0.0, features.duration_seconds]
 
 
 def test_breaks_that_touch_become_one():

@@ -97,11 +97,15 @@ def measure(image: Image, previous: Seen | None) -> tuple[Appearance, Seen]:
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     seen = Seen(gray, block_colours(image))
     luma = float(gray.mean())
-    black = luma < BLACK_LUMA and float(np.percentile(gray, 99)) < BLACK_BRIGHTEST
     motion = 0.0 if previous is None else float(cv2.absdiff(gray, previous.gray).mean())
     change = 0.0 if previous is None else colour_change(seen.colours, previous.colours)
     sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var())
-    return Appearance(luma, sharpness, motion, perceptual_hash(gray), black, change), seen
+    return Appearance(luma, sharpness, motion, perceptual_hash(gray), is_black(gray), change), seen
+
+
+def is_black(gray: Image) -> bool:
+    """Tell whether a gray image is one that a viewer calls black."""
+    return float(gray.mean()) < BLACK_LUMA and float(np.percentile(gray, 99)) < BLACK_BRIGHTEST
 
 
 def block_colours(image: Image) -> npt.NDArray[np.intp]:

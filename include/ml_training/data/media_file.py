@@ -15,8 +15,11 @@ from typing import Any, Self
 
 import av
 import av.logging
+import numpy as np
+import numpy.typing as npt
 from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from ml_training.cloud import storage
 from ml_training.utils.errors import RecordingUnreadable
@@ -39,6 +42,7 @@ class MediaFile:
     def __init__(self, location: str) -> None:
         self.location = location
         self.name = location.rsplit("/", 1)[-1]
+        self._converter = VideoReformatter()  # one for all frames: to make one takes as long as to use it
         self._start()
 
     def __enter__(self) -> Self:
@@ -85,6 +89,11 @@ class MediaFile:
         except FFmpegError:
             self.errors += 1
             return []
+
+    def picture(self, frame: Any, side: int | None = None) -> npt.NDArray[np.uint8]:
+        """Return a frame as RGB uint8 [H, W, 3]; with ``side`` as [side, side, 3], bilinear. In this thread alone."""
+        converted = self._converter.reformat(frame, width=side, height=side, format="rgb24", threads=1)
+        return np.asarray(converted.to_ndarray(), np.uint8)
 
     def flush(self) -> list[Any]:
         """Return the frames that the video decoder still holds."""

@@ -156,7 +156,7 @@ class _Check:
             if frame.pts in self._keyframes and frame.pict_type != INTRA:
                 raise PlanBroken("its keyframes are not whole pictures")
             if self._next is not None and frame.pts == self._next[0]:
-                yield _sampled(frame, self._next[1])
+                yield _sampled(media, frame, self._next[1])
                 self._next = next(self._waiting, None)
 
     def finish(self) -> None:
@@ -185,7 +185,7 @@ class WholeDecoder:
             if seconds is None or frame.is_corrupt:
                 self._lost += 1
             elif target_number(seconds, self._rate) > last and (frame.key_frame or not self._keyframes_only):
-                yield _sampled(frame, seconds)
+                yield _sampled(self._media, frame, seconds)
                 last = target_number(seconds, self._rate)
         if self.clock.first_ticks is None:
             raise self._media.unreadable("not one video frame could be decoded")
@@ -256,5 +256,5 @@ def sample_recording(
         return list(whole.frames()), whole.facts()
 
 
-def _sampled(frame: Any, seconds: float) -> SampledFrame:
-    return SampledFrame(seconds, stretch_resize(frame.to_ndarray(format="rgb24")))
+def _sampled(media: MediaFile, frame: Any, seconds: float) -> SampledFrame:
+    return SampledFrame(seconds, stretch_resize(media.picture(frame)))

@@ -13,7 +13,6 @@ import argparse
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, get_args
 
@@ -115,9 +114,8 @@ def _finish(
 ) -> dict[str, Any]:
     started = time.monotonic()
     name, duration = recording.recording_id, source.duration_seconds
-    again = nullcontext() if source.extraction["timestamp_resets"] else _open_again(recording, source)
-    with again as second:
-        verdict = judge.verdict(name, look=second.look if second else None)
+    again = SecondPass(recording.uri, zero_seconds=float(source.extraction["first_pts_seconds"]))
+    verdict = judge.verdict(name, look=None if source.extraction["timestamp_resets"] else again.look)
     address = outputs.breaks_address(name, several=several)
     if address is not None:
         rate = float(source.extraction["average_frame_rate"]) or None
@@ -139,10 +137,6 @@ def _finish(
         "times_real_time": round(duration / max(seconds, 1e-9), 1),
         **{key: value for key, value in (("written", address), ("plot", plot)) if value is not None},
     }
-
-
-def _open_again(recording: Recording, source: StoredRecording) -> SecondPass:
-    return SecondPass(recording.uri, zero_seconds=float(source.extraction["first_pts_seconds"]))
 
 
 def _plot(address: str, judge: Judge, source: StoredRecording, verdict: Verdict) -> None:

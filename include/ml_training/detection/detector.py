@@ -8,10 +8,10 @@ A detector is a folder: ``detector.json`` (durations, how much the evidence coun
 ``sequence.npz`` (the sequence model) and, as a rule, ``frame_model/``, the model of frames that it learned with.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -32,7 +32,7 @@ CARD_NAME, SEQUENCE_NAME, FRAME_MODEL = "detector.json", "sequence.npz", "frame_
 EDGE_LIMIT = 4.0  # log odds of an edge count no more than this, either way
 LEAST_SECONDS = 3.0  # a shorter break is none
 
-LookCloser = Callable[[float], CloseLook | None]
+LookCloser = Callable[[Sequence[float]], list[CloseLook | None]]  # at boundaries, in seconds
 
 
 class Weights(Record):
@@ -98,41 +98,51 @@ class Detector:
             evidence = evidence + features.known
         changes = self.weights.edges * np.clip(edges, -EDGE_LIMIT, EDGE_LIMIT)
         course = decode(evidence, changes, self.durations)
-        breaks = [
-            made
+        likely = [
+            (spots, confidence)
             for spots in spots_of_breaks(course.runs)
-            if (made := self._break(features, spots, course.ad_share, look)) is not None
+            if (confidence := float(course.ad_share[spots[0].start : spots[-1].end].mean()))
+            >= self.weights.least_confidence
         ]
+        looks = _look_closer([spots for spots, _ in likely], features, look)
+        breaks = [made for spots, confidence in likely if (made := _break(features, spots, confidence, looks))]
         return Verdict(without_overlaps(breaks), course.ad_share.astype(np.float32), course)
 
-    def _break(
-        self, features: RecordingFeatures, spots: Sequence[Run], shares: Any, look: LookCloser | None
-    ) -> Break | None:
-        confidence = float(shares[spots[0].start : spots[-1].end].mean())
-        if confidence < self.weights.least_confidence:
-            return None
-        times = [float(spot.start) for spot in spots] + [float(spots[-1].end)]
-        outer = snapped(times, features, look)
-        start, end, inner = outer[0], outer[-1], outer[1:-1]
-        if end - start < LEAST_SECONDS:
-            return None
-        kept = sorted({round(time, 3) for time in inner if start + 1 < time < end - 1})
-        return Break(
-            start_seconds=round(start, 3),
-            end_seconds=round(end, 3),
-            confidence=round(min(1.0, confidence), 4),
-            spots=(round(start, 3), *kept),
-        )
+
+def _look_closer(
+    breaks: Sequence[Sequence[Run]], features: RecordingFeatures, look: LookCloser | None
+) -> dict[float, CloseLook | None]:
+    """Return the frames around the outer boundaries of breaks, but for the ends of the recording."""
+    outer = {float(time) for spots in breaks for time in (spots[0].start, spots[-1].end)}
+    times = sorted(outer - {0.0, float(features.seconds)})
+    return dict(zip(times, look(times), strict=True)) if look is not None else {}
 
 
-def snapped(times: Sequence[float], features: RecordingFeatures, look: LookCloser | None) -> list[float]:
+def _break(
+    features: RecordingFeatures, spots: Sequence[Run], confidence: float, looks: Mapping[float, CloseLook | None]
+) -> Break | None:
+    times = [float(spot.start) for spot in spots] + [float(spots[-1].end)]
+    outer = snapped(times, features, looks)
+    start, end, inner = outer[0], outer[-1], outer[1:-1]
+    if end - start < LEAST_SECONDS:
+        return None
+    kept = sorted({round(time, 3) for time in inner if start + 1 < time < end - 1})
+    return Break(
+        start_seconds=round(start, 3),
+        end_seconds=round(end, 3),
+        confidence=round(min(1.0, confidence), 4),
+        spots=(round(start, 3), *kept),
+    )
+
+
+def snapped(
+    times: Sequence[float], features: RecordingFeatures, looks: Mapping[float, CloseLook | None]
+) -> list[float]:
     """Return the boundaries of a break where they are; the ends of the recording stay. Only the outer two are looked at
     closely."""
     ends = {0.0, float(features.seconds)}
-    looks = [
-        look(t) if look and place in (0, len(times) - 1) and t not in ends else None for place, t in enumerate(times)
-    ]
-    exact = snap(times, features.cues, looks)
+    last = len(times) - 1
+    exact = snap(times, features.cues, [looks.get(t) if n in (0, last) else None for n, t in enumerate(times)])
     moved = [t if t in ends else e for t, e in zip(times, exact, strict=True)]
     return [float(np.clip(t, 0.0, features.duration_seconds)) for t in moved]
 

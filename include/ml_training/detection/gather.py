@@ -8,7 +8,9 @@ Pictures are read once, a shard at a time: the model of frames scores them while
 does not grow with the length but for some kB a second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -105,7 +107,10 @@ def gather(source: StoredRecording, *, score: Score | None = None) -> RecordingF
     plain log odds: ``calibration`` makes those of one model comparable with another's.
     """
     stretch, watcher = source.stretch(), OverlayWatcher()
-    scores = score(_watched(stretch, watcher)) if score is not None else None
+    scores = None
+    if score is not None:
+        with _read_ahead(_watched(stretch, watcher)) as watched:
+            scores = score(watched)
     if scores is None or len(watcher) != len(stretch):
         watcher = watch(source)
     numbers = {
@@ -153,6 +158,23 @@ def _watched(stretch: Stretch, watcher: OverlayWatcher) -> Stretch:
         return found
 
     return replace(stretch, images=images)
+
+
+@contextmanager
+def _read_ahead(stretch: Stretch) -> Iterator[Stretch]:
+    """Give a stretch whose next pictures are read while a model looks at these."""
+    waiting: dict[tuple[int, int], Future[Image]] = {}
+
+    def images(start: int, end: int) -> Image:
+        asked = waiting.pop((start, end), None) or reader.submit(stretch.images, start, end)
+        waiting.clear()
+        after = end, min(2 * end - start, len(stretch))
+        if after[0] < after[1]:
+            waiting[after] = reader.submit(stretch.images, *after)
+        return asked.result()
+
+    with ThreadPoolExecutor(1) as reader:
+        yield replace(stretch, images=images)
 
 
 def with_repetition(

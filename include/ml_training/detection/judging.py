@@ -9,6 +9,7 @@ Of a recording that was met a few hundred bytes a second stay in memory, whateve
 
 import logging
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -55,8 +56,9 @@ class Judge:
 
     def meet(self, source: StoredRecording) -> None:
         """Look at a recording: its features, and its fingerprints for the others."""
-        features = self.calibrated(gather(source, score=self.score))
-        prints = prints_of(source)
+        with ThreadPoolExecutor(1) as beside:
+            made = beside.submit(prints_of, source)
+            features, prints = self.calibrated(gather(source, score=self.score)), made.result()
         self.archive.add(prints)
         self.met[source.recording_id] = features, prints
 
