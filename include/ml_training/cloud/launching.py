@@ -17,7 +17,6 @@ from ml_training.config.cloud import CloudConfig
 
 PROJECT = {"adbreak:project": "adbreak"}
 LONGEST_TAG = 256
-LARGEST_USER_DATA = 16 << 10
 METADATA = {
     "HttpEndpoint": "enabled",
     "HttpTokens": "required",
