@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from subprocess import TimeoutExpired
 
 import pytest
 from agent_world import crashing_model, model_files
@@ -83,6 +84,13 @@ def test_a_recording_gives_breaks_counts_and_unsure_frames(home, recording):
     facts = read_comment(picture.read_bytes())
     assert 0.4 <= facts["score"] <= 0.6
     assert facts["pts_seconds"] >= 85
+
+
+@pytest.mark.parametrize("error", [RecordingUnreadable("no JPEG"), OSError("no process"), TimeoutExpired("ffmpeg", 30)])
+def test_a_picture_that_cannot_be_kept_ends_nothing(home, recording, monkeypatch, error):
+    monkeypatch.setattr("ml_training.edge.agent.observations.encode_jpeg", lambda image: (_ for _ in ()).throw(error))
+    result = runner(home).run([str(recording)])
+    assert (result["frames"], result["unreadable"]) == (90, [])
 
 
 def test_the_service_stays_small_and_has_no_tensorflow(home, recording):

@@ -6,7 +6,9 @@ seen.found(found, files)
 seen.tell(active)                                 # a record of what was counted since the last one
 """
 
+import logging
 import time
+from subprocess import TimeoutExpired
 from typing import Any
 
 from ml_training.edge.agent.breaks import Break, BreakFiles
@@ -18,7 +20,10 @@ from ml_training.edge.agent.media import encode_jpeg
 from ml_training.edge.agent.state import read_state
 from ml_training.edge.agent.store import Store
 from ml_training.edge.agent.telemetry import ExampleSampler, Telemetry, model_fields, with_comment
+from ml_training.utils.errors import RecordingUnreadable
 from ml_training.utils.hashing import unit_interval
+
+logger = logging.getLogger(__name__)
 
 
 class Observations:
@@ -40,14 +45,7 @@ class Observations:
         is_ad = judged.score >= active.model.facts.threshold
         self._telemetry.judged(judged.score, is_ad=is_ad, latency_ms=latency_ms)
         if image is not None and self._sampler.wants(judged.score, self._clock.now()):
-            facts = {
-                "device_id": self._config.device_id,
-                "created_at": self._clock.text(),
-                "score": round(judged.score, 4),
-                "pts_seconds": judged.pts_seconds,
-                "model": model_fields(active.installed),
-            }
-            self.store.add_example(with_comment(encode_jpeg(image), facts), day=self._day())
+            self._keep(active, judged, image)
 
     def shadowed(self, score: float, decided: float, *, agrees: bool) -> None:
         """Count what the shadow thought of a frame."""
@@ -77,6 +75,22 @@ class Observations:
             dropped=self.store.dropped(), stored=self.store.counts(), rollout_revision=state.revision,
         )  # fmt: skip
         self.store.add_record(told, day=self._day())
+
+    def _keep(self, active: Active, judged: Judged, image: Any) -> None:
+        """Store a picture; one that cannot be encoded is not worth the rest of the input."""
+        facts = {
+            "device_id": self._config.device_id,
+            "created_at": self._clock.text(),
+            "score": round(judged.score, 4),
+            "pts_seconds": judged.pts_seconds,
+            "model": model_fields(active.installed),
+        }
+        try:
+            picture = encode_jpeg(image)
+        except (RecordingUnreadable, OSError, TimeoutExpired) as error:
+            logger.warning("an unsure frame is not kept: %s", error)
+            return
+        self.store.add_example(with_comment(picture, facts), day=self._day())
 
     def _day(self) -> str:
         return self._clock.text()[:10]
