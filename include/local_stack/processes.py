@@ -9,9 +9,11 @@ input, which also happens when the launcher is killed, and then ends what is lef
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -21,10 +23,15 @@ GRACE_SECONDS = 10.0
 
 def tagged(tag: str) -> list[psutil.Process]:
     """Return the living processes that carry ``tag``, and their descendants; never this process or its parents."""
+    return marked(TAG_VARIABLE, tag)
+
+
+def marked(variable: str, value: str) -> list[psutil.Process]:
+    """Return the living processes with this environment variable, and their descendants, as ``tagged`` does."""
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     processes = {process.pid: process for process in psutil.process_iter()}
     parents = {pid: _parent(process) for pid, process in processes.items()}
-    found = {pid for pid, process in processes.items() if pid not in spared and _carries(process, tag)}
+    found = {pid for pid, process in processes.items() if pid not in spared and _carries(process, variable, value)}
     for pid in parents:
         line = _ancestry(pid, parents)
         if found.intersection(line) and pid not in spared:
@@ -47,9 +54,9 @@ def _parent(process: psutil.Process) -> int:
         return 0
 
 
-def _carries(process: psutil.Process, tag: str) -> bool:
+def _carries(process: psutil.Process, variable: str, value: str) -> bool:
     try:
-        return bool(process.environ().get(TAG_VARIABLE) == tag)
+        return bool(process.environ().get(variable) == value)
     except (psutil.Error, OSError):
         return False
 
@@ -89,6 +96,26 @@ def _signal(tag: str, spare: Callable[[psutil.Process], bool], number: signal.Si
             process.send_signal(number)
         except psutil.Error:
             continue
+
+
+def start_watchdog(tag: str, root: Path) -> "subprocess.Popen[bytes]":
+    """Start the process that ends what carries ``tag`` when this one is gone, however it went."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "local_stack.processes", tag],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        cwd=root,
+        env={name: value for name, value in os.environ.items() if name != TAG_VARIABLE}
+        | {"PYTHONPATH": str(root / "include")},
+    )
+
+
+def dismiss_watchdog(watchdog: "subprocess.Popen[bytes]") -> None:
+    """Tell the watchdog that nothing is left, and wait for its end."""
+    assert watchdog.stdin is not None
+    watchdog.stdin.write(b"done\n")
+    watchdog.stdin.close()
+    watchdog.wait()
 
 
 def watch(tag: str) -> None:

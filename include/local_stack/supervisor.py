@@ -12,7 +12,6 @@ services when the launcher is killed.
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from types import TracebackType
 import psutil
 
 from local_stack.errors import ComponentDied, StackError, Stopped
-from local_stack.processes import TAG_VARIABLE, end_all
+from local_stack.processes import TAG_VARIABLE, dismiss_watchdog, end_all, start_watchdog
 from local_stack.workplace import Workplace
 
 LOG_TAIL_LINES = 15
@@ -54,14 +53,7 @@ class Supervisor:
 
     def __enter__(self) -> "Supervisor":
         end_all(self.place.tag, grace_seconds=2)  # what a killed launcher and a killed watchdog left
-        self._watchdog = subprocess.Popen(
-            [sys.executable, "-m", "local_stack.processes", self.place.tag],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-            cwd=self.place.root,
-            env={name: value for name, value in os.environ.items() if name != TAG_VARIABLE}
-            | {"PYTHONPATH": str(self.place.root / "include")},
-        )
+        self._watchdog = start_watchdog(self.place.tag, self.place.root)
         return self
 
     def __exit__(
@@ -153,10 +145,8 @@ class Supervisor:
         for process in self._running.values():
             process.wait()
         self._running.clear()
-        if self._watchdog is not None and self._watchdog.stdin is not None:
-            self._watchdog.stdin.write(b"done\n")
-            self._watchdog.stdin.close()
-            self._watchdog.wait()
+        if self._watchdog is not None:
+            dismiss_watchdog(self._watchdog)
             self._watchdog = None
 
 
