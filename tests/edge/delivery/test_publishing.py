@@ -1,6 +1,7 @@
 """What is published, as a device sees it; and what may not be."""
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from ml_training.edge.delivery.rollout_changes import publish_rollout, remove_ro
 from ml_training.edge.delivery.state import DeliveryStore, Publisher, read_state
 from ml_training.edge.delivery.verification import status, verify
 from ml_training.edge.fleet.rollout import ROLLOUT_PATH, ModelReference, ModelRollout
-from ml_training.utils.errors import DeliveryError, ObjectNotFound, UsageError
+from ml_training.utils.errors import DeliveryError, ModelError, ObjectNotFound, UsageError
 
 from .conftest import NAME, dies_before_write, promote, store_model, updater
 
@@ -24,7 +25,7 @@ def entry_of(document):
     return document["models"][NAME]
 
 
-def test_a_promotion_reaches_a_device_and_a_second_run_writes_nothing(publisher, root, device):
+def test_a_promotion_reaches_a_device_and_a_second_run_writes_nothing(publisher, root, device, monkeypatch):
     assert device() is None
     first = store_model(root, "1.0.0")
     promote(root, first, None)
@@ -33,9 +34,21 @@ def test_a_promotion_reaches_a_device_and_a_second_run_writes_nothing(publisher,
     assert entry["champion"]["version"] == "0"
     assert entry["champion"]["files"]["model.tflite"] == first.sha256
     assert set(entry["champion"]["files"]) == {"manifest.json", "model.tflite", "golden.npz"}
-    before = storage.read_bytes(publisher.store.metadata_uri("timestamp"))
+    written = []
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "write_bytes", lambda uri, *args, **kwargs: written.append(uri))
+        assert follow_ledger(publisher, root)["published"] is False
+    assert not written
+    assert verify(publisher.store)["problems"] == []
+
+
+def test_a_signed_file_that_was_lost_is_stored_again(publisher, root):
+    first = store_model(root, "1.0.0")
+    promote(root, first, None)
+    follow_ledger(publisher, root)
+    storage.delete(publisher.store.target_uri(f"models/{NAME}/1.0.0/model.tflite", first.sha256))
+    assert verify(publisher.store)["problems"]
     assert follow_ledger(publisher, root)["published"] is False
-    assert storage.read_bytes(publisher.store.metadata_uri("timestamp")) == before
     assert verify(publisher.store)["problems"] == []
 
 
@@ -68,7 +81,7 @@ def test_only_what_was_judged_is_signed(publisher, root):
     assert publish_model(publisher, forced)["published"]
     second = store_model(root, "1.1.0")
     storage.write_bytes(storage.join(root, "models", NAME, "1.1.0", "model.tflite"), b"something else")
-    with pytest.raises(DeliveryError, match="not the file of its manifest"):
+    with pytest.raises(ModelError, match="not the file of its manifest"):
         read_model_files(root, NAME, "1.1.0")
     third = store_model(root, "1.2.0").model_copy(update={"sha256": second.sha256})
     promote(root, third, None)
@@ -78,14 +91,127 @@ def test_only_what_was_judged_is_signed(publisher, root):
         read_model_files(root, NAME, "9.0.0")
 
 
-def test_a_model_whose_files_are_gone_holds_back_no_other(publisher, root, device):
+@pytest.mark.parametrize("first_is_accepted", [True, False])
+def test_the_newest_verdict_decides(root, first_is_accepted):
+    model = store_model(root, "1.0.0", accepted=first_is_accepted)
+    folder = Path(root, "models", NAME, "1.0.0")
+    for name, accepted, second in (("b", not first_is_accepted, 3), ("c", first_is_accepted, 2)):
+        verdict = {"sha256": model.sha256, "accepted": accepted, "summary": "slow"}
+        storage.write_json(str(folder / f"verdicts-{name}.json"), verdict)
+        os.utime(folder / f"verdicts-{name}.json", (second, second))
+    os.utime(folder / "verdicts.json", (1, 1))
+    if first_is_accepted:
+        with pytest.raises(DeliveryError, match="not accepted by its gates: slow"):
+            read_model_files(root, NAME, "1.0.0")
+    else:
+        assert read_model_files(root, NAME, "1.0.0").semver == "1.0.0"
+
+
+def test_of_verdicts_of_one_second_the_later_one_counts(root):
+    """A bucket tells times in whole seconds."""
+    model = store_model(root, "1.0.0")
+    folder = Path(root, "models", NAME, "1.0.0")
+    storage.write_json(str(folder / "verdicts-0.json"), {"sha256": model.sha256, "accepted": False, "summary": "slow"})
+    for name in ("verdicts.json", "verdicts-0.json"):
+        os.utime(folder / name, (1, 1))
+    with pytest.raises(DeliveryError, match="not accepted by its gates: slow"):
+        read_model_files(root, NAME, "1.0.0")
+
+
+def gone(root, folder):
+    storage.delete(f"{folder}/golden.npz")
+
+
+def no_manifest(root, folder):
+    storage.write_bytes(f"{folder}/manifest.json", b"{")
+
+
+def incomplete_manifest(root, folder):
+    storage.write_json(f"{folder}/manifest.json", {"version": 1})
+
+
+def manifest_of_a_file_elsewhere(root, folder):
+    manifest = storage.read_json(f"{folder}/manifest.json")
+    parts = [{"file": "model.tflite", "sha256": manifest["sha256"]}, {"file": "../x", "sha256": "e" * 64}]
+    storage.write_json(f"{folder}/manifest.json", {**manifest, "parts": parts})
+
+
+def another_part(root, folder):
+    manifest = storage.read_json(f"{folder}/manifest.json")
+    parts = [{"file": "model.tflite", "sha256": manifest["sha256"]}, {"file": "head.tflite", "sha256": "e" * 64}]
+    storage.write_json(f"{folder}/manifest.json", {**manifest, "parts": parts})
+    storage.write_bytes(f"{folder}/head.tflite", b"another head")
+
+
+def published_as_something_else(root, folder):
+    manifest = storage.read_json(f"{folder}/manifest.json")
+    storage.write_json(f"{folder}/manifest.json", {**manifest, "threshold": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (gone, r"there is no file .*golden\.npz"),
+        (no_manifest, "manifest.json in .* is not as it should be"),
+        (incomplete_manifest, "sha256 Field required"),
+        (manifest_of_a_file_elsewhere, r"parts\.1\.file String should match"),
+        (another_part, r"head\.tflite in .* is not the file of its manifest"),
+        (published_as_something_else, "is published with other bytes"),
+    ],
+)
+def test_a_model_that_cannot_be_published_holds_back_no_other(publisher, root, device, spoil, reason):
+    broken = store_model(root, "1.0.0", name="sports-nfl")
+    publish_model(publisher, read_model_files(root, "sports-nfl", "1.0.0"))
+    promote(root, broken, None, name="sports-nfl")
     promote(root, store_model(root, "1.0.0"), None)
-    gone = store_model(root, "1.0.0", name="sports-nfl")
-    promote(root, gone, None, name="sports-nfl")
-    storage.delete(storage.join(root, "models/sports-nfl/1.0.0/golden.npz"))
-    with pytest.raises(DeliveryError, match=r"other models are: sports-nfl: there is no file .*golden\.npz"):
+    spoil(root, storage.join(root, "models/sports-nfl/1.0.0"))
+    with pytest.raises(DeliveryError, match=f"other models are: sports-nfl: .*{reason}"):
         follow_ledger(publisher, root)
     assert list(device()["models"]) == [NAME]
+    assert verify(publisher.store)["problems"] == []
+
+
+def test_a_previous_version_that_is_broken_is_left_out(publisher, root, device):
+    first = store_model(root, "1.0.0")
+    no_manifest(root, storage.join(root, "models", NAME, "1.0.0"))
+    promote(root, store_model(root, "1.1.0"), first)
+    follow_ledger(publisher, root)
+    entry = entry_of(device())
+    assert (entry["champion"]["semver"], entry["previous"]) == ("1.1.0", None)
+
+
+def test_a_version_that_was_taken_back_may_be_offered_again(publisher, root, device):
+    first, second = store_model(root, "1.0.0"), store_model(root, "1.1.0")
+    promote(root, second, first)
+    follow_ledger(publisher, root)
+    promote(root, first, second, "rolled_back")
+    follow_ledger(publisher, root)
+    publish_model(publisher, read_model_files(root, NAME, "1.1.0", force_reason="looked at again"))
+    publish_rollout(publisher, NAME, {"challenger": "1.1.0", "stage_percent": 5})
+    follow_ledger(publisher, root)
+    assert entry_of(device())["challenger"]["semver"] == "1.1.0"
+    assert verify(publisher.store)["problems"] == []
+    publish_rollout(publisher, NAME, {"challenger": None})
+    follow_ledger(publisher, root)
+    assert status(publisher.store, None)["signed_models"] == ["models/base-general/1.0.0"]
+
+
+def test_what_was_removed_stays_out_until_the_ledger_or_a_person_says_otherwise(publisher, root, device):
+    first = store_model(root, "1.0.0")
+    promote(root, first, None)
+    promote(root, store_model(root, "1.0.0", name="sports-nfl"), None, name="sports-nfl")
+    follow_ledger(publisher, root)
+    remove_rollout(publisher, NAME)
+    publish_rollout(publisher, "sports-nfl", {"holdback_percent": 2})  # another change does not forget it
+    withdraw_model(publisher, NAME, "1.0.0")
+    assert follow_ledger(publisher, root)["published"] is False
+    assert list(device()["models"]) == ["sports-nfl"]
+    follow_ledger(publisher, root, [NAME])
+    assert sorted(device()["models"]) == [NAME, "sports-nfl"]
+    remove_rollout(publisher, NAME)
+    promote(root, store_model(root, "1.1.0"), first)
+    follow_ledger(publisher, root)
+    assert entry_of(device())["champion"]["semver"] == "1.1.0"
 
 
 def test_a_version_never_changes(publisher, root):

@@ -24,6 +24,7 @@ from ml_training.edge.fleet.rollout import (
     Shadow,
     read_rollout,
     target_path,
+    version_numbers,
 )
 from ml_training.utils.errors import DeliveryError, UsageError
 
@@ -53,17 +54,29 @@ def current_rollout(store: DeliveryStore, state: State) -> Rollout:
     return EMPTY if target is None else read_rollout(store.read_target(target))
 
 
+def removed_champions(state: State) -> dict[str, str]:
+    """Return the models that were taken out of the rollout, each with the version that was its champion then.
+
+    It stands beside the signed document, not in it: a publisher reads it, devices do not.
+    """
+    target = state.target_files("rollouts").get(ROLLOUT_PATH)
+    return dict((target and target.custom or {}).get("removed", {}))
+
+
 def set_rollout(publisher: Publisher, state: State, models: Models, minimum_agent: int | None = None) -> bool:
     """Make ``models`` the rollout, with the next revision; tells whether that is a change."""
     now = current_rollout(publisher.store, state)
     agent = now.minimum_agent if minimum_agent is None else minimum_agent
-    if now.revision and (dict(models), agent) == (now.models, now.minimum_agent):
+    if (dict(models), agent) == (now.models, now.minimum_agent):
         return False
     check_references(state, models)
     created_at = publisher.now().replace(microsecond=0).isoformat()
     document = Rollout(now.revision + 1, created_at, dict(models), agent).to_bytes()
     read_rollout(document)  # what a device would refuse is refused here
-    state.target_files("rollouts")[ROLLOUT_PATH] = publisher.store.write_target(ROLLOUT_PATH, document)
+    target = publisher.store.write_target(ROLLOUT_PATH, document)
+    left = removed_champions(state) | {name: entry.champion.semver for name, entry in now.models.items()}
+    target.unrecognized_fields["custom"] = {"removed": {name: left[name] for name in left if name not in models}}
+    state.target_files("rollouts")[ROLLOUT_PATH] = target
     return True
 
 
@@ -98,7 +111,10 @@ def publish_rollout(
 
 
 def remove_rollout(publisher: Publisher, name: str) -> dict[str, Any]:
-    """Take a model out of the rollout: devices keep what they have, or go to their next name."""
+    """Take a model out of the rollout: devices keep what they have, or go to their next name.
+
+    It stays out until the ledger has another champion of it or ``publish_rollout`` names it.
+    """
     return _publish_models(publisher, lambda models, state: {key: models[key] for key in models if key != name})
 
 
@@ -146,7 +162,7 @@ def _needed_runtime(store: DeliveryStore, state: State, name: str, entry: ModelR
         path = target_path(name, model.semver, "manifest.json")
         manifest = json.loads(store.read_target(state.target_files("models")[path]))
         wanted += [manifest["minimum_runtime"]] if manifest.get("minimum_runtime") else []
-    return max(wanted, key=lambda text: [int(part) for part in text.split(".")], default=None)
+    return max(wanted, key=version_numbers, default=None)
 
 
 def summary(rollout: Rollout) -> dict[str, Any]:

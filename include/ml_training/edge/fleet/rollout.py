@@ -65,6 +65,11 @@ class ModelRollout:
         """Return what ``champion``, ``challenger`` or ``previous`` stands for."""
         return {"champion": self.champion, "challenger": self.challenger, "previous": self.previous}[alias]
 
+    def alias_of(self, semver: str) -> str | None:
+        """Return the first alias that stands for a version, None when none does."""
+        models = ((alias, self.model(alias)) for alias in ALIASES)
+        return next((alias for alias, model in models if model is not None and model.semver == semver), None)
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -122,6 +127,12 @@ def target_path(name: str, semver: str, file_name: str) -> str:
     return f"models/{name}/{semver}/{file_name}"
 
 
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return what versions are compared by: the numbers that ``version`` begins with, ``(2, 10)`` of ``2.10rc1``."""
+    found = VERSION_NUMBERS.match(version)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
 def place_of(device_id: str, salt: str) -> float:
     """Return the device's place in [0, 100) for a salt: SHA-256 of ``salt:device_id``, its first 64 bits as a share."""
     return unit_interval(device_id, salt) * 100
@@ -171,7 +182,7 @@ def read_rollout(data: bytes) -> Rollout:
 def _obstacle(entry: ModelRollout, device: DeviceTraits) -> str | None:
     if entry.boards and not any(board in device.board for board in entry.boards):
         return f"is for {' or '.join(entry.boards)}, this is {device.board or 'an unknown board'}"
-    if entry.minimum_runtime and _numbers(device.runtime) < _numbers(entry.minimum_runtime):
+    if entry.minimum_runtime and version_numbers(device.runtime) < version_numbers(entry.minimum_runtime):
         return f"needs runtime {entry.minimum_runtime}, this device has {device.runtime or 'none'}"
     return None
 
@@ -198,11 +209,6 @@ def _alias(entry: ModelRollout, device_id: str) -> tuple[str, str]:
     if place < entry.stage_percent:
         return "challenger", f"place {place:.2f} is below the stage of {entry.stage_percent:g} %"
     return "champion", f"place {place:.2f} is not below the stage of {entry.stage_percent:g} %"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = VERSION_NUMBERS.match(version)
-    return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 def _entry_to_json(entry: ModelRollout) -> dict[str, Any]:
