@@ -1,9 +1,12 @@
-"""A real S3 API on loopback: moto's server, from the environment of the local stack."""
+"""A real S3 API on loopback (moto's server, from the environment of the local stack), and a metadata service."""
 
+import json
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,63 @@ def _wait(port: int, server: "subprocess.Popen[bytes]") -> None:
                 return
         time.sleep(0.1)
     raise TimeoutError(f"no S3 server on port {port} after {START_SECONDS} s")
+
+
+class MetadataService:
+    """The instance metadata service, version 2, on loopback: what a test puts into ``values`` is what it says."""
+
+    def __init__(self) -> None:
+        self.values = {
+            "instance-id": "i-0123456789abcdef0",
+            "instance-type": "g5.xlarge",
+            "instance-life-cycle": "spot",
+            "placement/availability-zone": "us-east-1a",
+            "placement/region": "us-east-1",
+            "iam/security-credentials/": "adbreak-trainer",
+            "iam/security-credentials/adbreak-trainer": json.dumps(
+                {"AccessKeyId": "test", "SecretAccessKey": "test", "Token": "role"}
+            ),
+        }
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                self._answer(200, "a-token")
+
+            def do_GET(self) -> None:
+                if self.headers.get("X-aws-ec2-metadata-token") != "a-token":
+                    return self._answer(401, "")
+                value = service.values.get(self.path.removeprefix("/latest/meta-data/"))
+                return self._answer(404, "") if value is None else self._answer(200, value)
+
+            def _answer(self, status: int, text: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def give_notice(self, at: str, action: str = "terminate") -> None:
+        """Announce that the machine is taken away."""
+        self.values["spot/instance-action"] = json.dumps({"action": action, "time": at})
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def metadata_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetadataService]:
+    """Start a metadata service, and let everything ask it."""
+    service = MetadataService()
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.url)
+    yield service
+    service.close()
