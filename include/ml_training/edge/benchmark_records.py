@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from ml_training.edge.on_device.timing import BOARD_SECONDS
 from ml_training.utils.records import Record
 
 HISTORY = "benchmarks/history"  # below the data folder: every measurement, by device, for the trend over versions
-BOARD_SECONDS = 600.0  # of sustained work on a board: as in device_runner.py
 
 
 class RunnerSettings(Record):

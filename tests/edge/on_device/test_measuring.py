@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_training.edge import device_runner
 from ml_training.edge.benchmark_job import pack_runner
 from ml_training.edge.on_device.board import Board
 from ml_training.edge.on_device.model import Model
@@ -122,6 +123,13 @@ def test_operators_are_timed_where_the_runtime_has_a_profiler(folder: Path) -> N
     assert all(value >= 0 for value in found.values())
     with pytest.raises(RunnerError, match="LiteRtCreateModelFromFile"):
         operators(str(folder / "manifest.json"))
+
+
+def test_golden_outputs_alone_leave_nothing_beside_the_model(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    before = sorted(copy.iterdir())
+    assert device_runner.main(["--folder", str(copy), "--only-golden"]) == 0
+    assert sorted(copy.iterdir()) == before
 
 
 def test_the_packed_runner(folder: Path) -> None:

@@ -17,6 +17,7 @@ from ml_training.edge.on_device.board import Board, cool, was_throttled
 from ml_training.edge.on_device.model import Model
 from ml_training.edge.on_device.runtime import tell
 
+BOARD_SECONDS, ELSEWHERE_SECONDS = 600.0, 10.0  # of sustained work, where nobody says how long
 PERCENTILES = (50, 90, 95, 99)
 SAMPLES = 60  # of temperature and clock during sustained work
 
