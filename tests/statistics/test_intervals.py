@@ -8,6 +8,7 @@ from ml_training.statistics.intervals import (
     metric_intervals,
     metric_values,
     paired_difference,
+    spanned,
     sum_interval,
 )
 
@@ -29,6 +30,11 @@ def test_equal_recordings_leave_no_doubt():
     for interval in metric_intervals(table).values():
         assert interval.low == pytest.approx(interval.value)
         assert interval.high == pytest.approx(interval.value)
+
+
+def test_an_interval_in_words():
+    assert spanned({"value": 0.79342, "low": 0.7193, "high": 0.8594}) == "0.7934 (0.7193 to 0.8594)"
+    assert spanned({"value": 0.5, "low": None, "high": None}) == "0.5000"
 
 
 def test_interval_covers_the_truth_about_95_times_in_100():

@@ -22,12 +22,13 @@ from ml_training.cloud import storage
 from ml_training.config.schema import QuantizationSection
 from ml_training.config.settings import read_settings
 from ml_training.conversion.inspection import COMPRESSION_LEVEL
+from ml_training.conversion.parity import float_predictions, parity
 from ml_training.conversion.to_tflite import convert
 from ml_training.inference.parts import load_part
 from ml_training.models.stored import describe, load_parts, save_parts
-from ml_training.statistics.intervals import metric_intervals, paired_difference
+from ml_training.statistics.intervals import spanned
 from ml_training.training.model_card import CARD_NAME, ModelCard, read_card
-from ml_training.training.predictions import Predictions, predict_split, stored_predictions
+from ml_training.training.predictions import Predictions, predict_split
 from ml_training.training.samples import read_samples
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import UsageError
@@ -71,9 +72,7 @@ def optimize(
     if card.config.model.architecture in ("temporal", "multimodal") or len(card.config.model.classes) != 2:
         raise UsageError(f"{model_uri} is not a single-frame model of two classes: name the model whose trunk it has")
     subject = Subject(model_uri, card, data_dir, output)
-    parent = stored_predictions(model_uri, data_dir, card.dataset_id, "test") or predict_split(
-        model_uri, data_dir, card.dataset_id, "test"
-    )
+    parent = float_predictions(model_uri, data_dir, card.dataset_id)
     rows = [_row(variant, _float_variant(variant, subject, epochs), subject, parent) for variant in wanted]
     table_uri = storage.join(output, "table.md")
     storage.write_json(storage.join(output, "table.json"), {"version": 1, "model_uri": model_uri, "rows": rows})
@@ -102,8 +101,8 @@ def format_table(rows: list[dict[str, Any]]) -> str:
             row["variant"],
             f"{row['size_bytes']:,}",
             f"{row['compressed_bytes']:,}",
-            _spanned(row["f1"]),
-            _spanned(row["f1_lost"]),
+            spanned(row["f1"]),
+            spanned(row["f1_lost"]),
             f"{row['latency_ms']:.2f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -168,7 +167,7 @@ def _row(variant: Variant, float_uri: str, subject: Subject, parent: Predictions
     folder = storage.join(subject.output, variant.name, "int8")
     made = convert(float_uri, data_dir=subject.data_dir, output=folder, method="int8-ptq", tracked=False)
     scored = predict_split(made["model_uri"], subject.data_dir, subject.card.dataset_id, "test")
-    counts, parent_counts = scored.counts(made["threshold"]), parent.counts(subject.card.threshold)
+    against = parity(scored, made["threshold"], parent, subject.card.threshold)
     content = storage.read_bytes(made["model_uri"])
     logger.info("%s: %d bytes", variant.name, len(content))
     return {
@@ -176,8 +175,8 @@ def _row(variant: Variant, float_uri: str, subject: Subject, parent: Predictions
         "model_uri": made["model_uri"],
         "size_bytes": len(content),
         "compressed_bytes": len(zlib.compress(content, COMPRESSION_LEVEL)),
-        "f1": metric_intervals(counts)["f1"].model_dump(),
-        "f1_lost": paired_difference(parent_counts, counts, "f1").model_dump(),
+        "f1": against["int8"]["f1"],
+        "f1_lost": against["f1_loss"],
         "latency_ms": _latency_ms(made["model_uri"]),
         "simulated": True,
     }
@@ -195,11 +194,6 @@ def _latency_ms(model_uri: str) -> float:
         part.run_raw({name: frame})
         times.append((time.perf_counter() - started) * 1000)
     return float(np.median(times[WARM_UP_RUNS:]))
-
-
-def _spanned(interval: dict[str, Any]) -> str:
-    span = "" if interval["low"] is None else f" ({interval['low']:.4f} to {interval['high']:.4f})"
-    return f"{interval['value']:.4f}{span}"
 
 
 def _run(args: argparse.Namespace) -> Any:

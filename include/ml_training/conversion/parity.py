@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 
 from ml_training.config.schema import SIZE_LIMIT_BYTES, GatesSection
-from ml_training.statistics.intervals import metric_intervals, paired_difference
-from ml_training.training.predictions import Predictions
+from ml_training.statistics.intervals import metric_intervals, paired_difference, spanned
+from ml_training.training.predictions import Predictions, predict_split, stored_predictions
 from ml_training.utils.records import Interval, Verdict
 
 PERCENTILE = 95
+
+
+def float_predictions(model_uri: str, data_dir: str, dataset_id: str) -> Predictions:
+    """Return what a float model says of the test split, stored or computed now."""
+    stored = stored_predictions(model_uri, data_dir, dataset_id, "test")
+    return stored or predict_split(model_uri, data_dir, dataset_id, "test")
 
 
 def parity(file: Predictions, threshold: float, parent: Predictions | None, parent_threshold: float) -> dict[str, Any]:
@@ -61,11 +67,11 @@ def readable(report: dict[str, Any]) -> dict[str, str]:
         "model_uri": report["model_uri"],
         "dataset_id": report["dataset_id"],
         "frames": f"{report['frames']} of {report['recordings']} recordings",
-        "f1": _spanned(report["int8"]["f1"]) + float_f1,
+        "f1": spanned(report["int8"]["f1"]) + float_f1,
     }
     if report["score_difference"]:
         mean, p95, largest = (report["score_difference"][name] for name in ("mean", "p95", "max"))
-        lines["f1_loss"] = _spanned(report["f1_loss"])
+        lines["f1_loss"] = spanned(report["f1_loss"])
         lines["score_difference"] = f"mean {mean:.4f}, 95 % below {p95:.4f}, largest {largest:.4f}"
     lines["compressed_bytes"] = f"{report['compressed_bytes']:,}"
     lines |= {item["check"]: f"{item['verdict']}: {item['reason']}" for item in report["checks"]}
@@ -83,14 +89,8 @@ def _parity_check(loss: dict[str, Any] | None, margin: float) -> dict[str, str]:
     verdict: Verdict = "pass"
     if loss["value"] > margin:
         verdict = "not_measured" if loss["low"] is None else "fail" if loss["low"] > 0 else "pass"
-    return {"verdict": verdict, "reason": f"F1 lost {_spanned(loss)}, at most {margin} wanted"}
+    return {"verdict": verdict, "reason": f"F1 lost {spanned(loss)}, at most {margin} wanted"}
 
 
 def _check(name: str, holds: bool, reason: str) -> dict[str, str]:
     return {"check": name, "verdict": "pass" if holds else "fail", "reason": reason}
-
-
-def _spanned(interval: dict[str, Any]) -> str:
-    if interval["low"] is None:
-        return f"{interval['value']:.4f}"
-    return f"{interval['value']:.4f} ({interval['low']:.4f} to {interval['high']:.4f})"

@@ -15,13 +15,13 @@ from ml_training.config.settings import read_settings
 from ml_training.conversion.converting import How, is_shipped
 from ml_training.conversion.inspection import inspect_files
 from ml_training.conversion.manifest import Manifest, read_manifest
-from ml_training.conversion.parity import checks_of, dump, parity, readable
+from ml_training.conversion.parity import checks_of, dump, float_predictions, parity, readable
 from ml_training.models.stored import model_folder
 from ml_training.statistics.intervals import metric_intervals, paired_difference
 from ml_training.training.dataset_choice import find_dataset
 from ml_training.training.evaluate import evaluate, read_judged, slice_f1
 from ml_training.training.model_card import ModelCard, read_card
-from ml_training.training.predictions import Predictions, predict_split, stored_predictions
+from ml_training.training.predictions import Predictions, predict_split
 from ml_training.utils.command_line import command_parser, run_command
 from ml_training.utils.errors import ModelError
 
@@ -47,7 +47,7 @@ def judge_files(
     if card and not is_shipped(card, How(manifest.quantization, tuple(manifest.keep_float))):
         judged = judged._replace(mlflow_run_id=None)  # the run has the figures of the files that devices run
     evaluation, scored = evaluate(judged, data_dir=data_dir)
-    floats = _float_predictions(parent_uri, data_dir, judged.dataset_id) if card else None
+    floats = float_predictions(parent_uri, data_dir, judged.dataset_id) if card else None
     inspection = inspect_files(model_uri, manifest)
     report_uri = storage.join(model_folder(model_uri), "report.json")
     report = {
@@ -91,11 +91,6 @@ def _card(parent_uri: str, manifest: Manifest, model_uri: str, *, required: bool
     if manifest.run_id != card.run_id:
         raise ModelError(f"{model_uri} comes from run {manifest.run_id}, but its parent is of run {card.run_id}")
     return card
-
-
-def _float_predictions(parent_uri: str, data_dir: str, dataset_id: str) -> Predictions:
-    stored = stored_predictions(parent_uri, data_dir, dataset_id, "test")
-    return stored or predict_split(parent_uri, data_dir, dataset_id, "test")
 
 
 def _against_champion(

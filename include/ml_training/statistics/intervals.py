@@ -9,7 +9,7 @@ What is drawn are sums that each recording adds to: counts, histograms, seconds.
 as for a month.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +64,13 @@ def metric_intervals(table: RecordingCounts, *, seed: int = 0) -> dict[str, Inte
     values = metric_values(table.counts.sum(axis=0))
     draws = metric_values(_draw(table.counts, seed))
     return {name: interval_of(float(values[name]), draws[name], len(table.recordings)) for name in METRICS}
+
+
+def spanned(interval: Mapping[str, Any]) -> str:
+    """Return a stored interval for people: ``0.7934 (0.7193 to 0.8594)``, or the value alone."""
+    if interval["low"] is None:
+        return f"{interval['value']:.4f}"
+    return f"{interval['value']:.4f} ({interval['low']:.4f} to {interval['high']:.4f})"
 
 
 def sum_interval(

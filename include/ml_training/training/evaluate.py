@@ -20,7 +20,7 @@ from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.data.dataset_listing import Listing, read_listing
 from ml_training.inference.ensemble import THRESHOLD as ENSEMBLE_THRESHOLD
-from ml_training.statistics.intervals import metric_intervals
+from ml_training.statistics.intervals import metric_intervals, spanned
 from ml_training.statistics.score_tables import ScoreTable, score_intervals
 from ml_training.training.dataset_choice import find_dataset
 from ml_training.training.event_level import RecordingBreaks, as_rows, break_figures, judge_breaks
@@ -208,8 +208,7 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
     named = {**result, **{f"break_{name}": value for name, value in (result["events"] or {}).items()}}
     for name, value in named.items():
         if isinstance(value, dict) and "value" in value:
-            span = "" if value["low"] is None else f" ({value['low']:.4f} to {value['high']:.4f})"
-            lines[name] = f"{value['value']:.4f}{span}"
+            lines[name] = spanned(value)
     return {**lines, "report": result["report_uri"]}
 
 
