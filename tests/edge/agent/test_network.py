@@ -3,8 +3,9 @@ import time
 import pytest
 from ml_training.edge.agent.budget import Budget, RateLimiter
 from ml_training.edge.agent.clock import Clock
-from ml_training.edge.agent.network import Network
+from ml_training.edge.agent.network import CHUNK_BYTES, Network
 from ml_training.utils.errors import DeliveryUnreachable, UpdateRefused
+from tuf.api.exceptions import DownloadHTTPError
 
 DATA = bytes(range(256)) * 1000
 
@@ -47,6 +48,38 @@ def test_a_file_without_an_end_is_not_read_past_its_length(served, tmp_path):
         own.download(f"{served.server.url}/file.bin", len(DATA), part)
     assert not part.exists()
     assert own.received_bytes < len(DATA) + 100_000
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_refusal_without_an_end_is_not_read(served, tmp_path, method):
+    served.server.endless.append("none")
+    own, url = network(tmp_path), f"{served.server.url}/none"
+    if method == "GET":
+        with pytest.raises(DownloadHTTPError):
+            own.fetch(url)
+    else:
+        served.server.upload_status = 404
+        assert own.post(url, {"key": "none", "file": ("none", b"", "text/plain")}) == 404
+    assert own.received_bytes == CHUNK_BYTES
+
+
+def test_a_server_cannot_make_a_device_wait(served, tmp_path):
+    served.server.down = True
+    served.server.refusal_headers["Retry-After"] = "1"
+    with pytest.raises(DownloadHTTPError):
+        network(tmp_path).fetch(f"{served.server.url}/file.bin")
+    while not served.server.requests:  # it is noted after the answer
+        time.sleep(0.01)
+    assert len(served.server.requests) == 1
+
+
+def test_a_short_refusal_keeps_its_connection(served, tmp_path):
+    own = network(tmp_path)
+    for _ in range(3):
+        with pytest.raises(DownloadHTTPError):
+            own.fetch(f"{served.server.url}/none")
+    (pool,) = own._pools.values()
+    assert pool.connection_from_url(served.server.url).num_connections == 1
 
 
 def test_the_day_ends_a_download_and_the_next_one_goes_on(served, tmp_path):

@@ -34,6 +34,7 @@ from ml_training.utils.hashing import sha256_bytes
 FILES = Path(__file__).resolve().parents[2] / "data_files"
 COLOUR = FILES / "colour_int8.tflite"
 NAME = "base-general"
+ENDLESS_BYTES = 50_000_000  # then the connection breaks: whoever reads so far reads what has no end
 
 
 def golden(model: bytes, n: int = 4) -> bytes:
@@ -127,7 +128,8 @@ class Server:
     """Serves a folder with ranges, takes uploads, counts, and misbehaves as it is told.
 
     ``change``: pattern of a path -> function of its bytes; ``cut``: pattern -> bytes after which the connection ends;
-    ``endless``: pattern of paths that never end; ``down``: every request is refused.
+    ``endless``: pattern of paths whose answer, also that they are not there, goes on for ENDLESS_BYTES; ``down``: every
+    request is refused; ``refusal_headers``: what refusals say besides.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -136,6 +138,7 @@ class Server:
         self.cut: dict[str, int] = {}
         self.endless: list[str] = []
         self.down = False
+        self.refusal_headers: dict[str, str] = {}
         self.upload_status = 204
         self.date: str | None = None
         self.requests: list[tuple[str, str, int]] = []  # method, path, bytes sent
@@ -143,7 +146,7 @@ class Server:
         self.objects: dict[str, bytes] = {}
         self.posts = 0
         self._lock = threading.Lock()
-        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
+        self._server = _QuietServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"world": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
@@ -158,7 +161,7 @@ class Server:
     def content(self, path: str) -> bytes | None:
         """Return what this server gives for a path."""
         file = self.folder / unquote(path).lstrip("/")
-        if not file.is_file():
+        if self.down or not file.is_file():
             return None
         data = file.read_bytes()
         for pattern, function in self.change.items():
@@ -166,76 +169,73 @@ class Server:
                 data = function(data)
         return data
 
+    def take(self, form: bytes) -> None:
+        """Keep what is uploaded, if that is to succeed."""
+        key, data = _form(form)
+        with self._lock:
+            self.posts += 1
+            if not self.down and self.upload_status < 300:
+                self.objects[key] = data
+            self.requests.append(("POST", key, len(form)))
+
     def note(self, method: str, path: str, size: int) -> None:
         """Count a request."""
         with self._lock:
             self.requests.append((method, path, size))
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    """One connection to the server that it is made for."""
 
-            def log_message(self, *args: Any) -> None:
-                pass
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    world: Server
 
-            def date_time_string(self, timestamp: float | None = None) -> str:
-                return server.date or super().date_time_string(timestamp)
+    def log_message(self, *args: Any) -> None:
+        pass
 
-            def do_GET(self) -> None:
-                data = None if server.down else server.content(self.path)
-                if data is None:
-                    self.answer(503 if server.down else 404, b"")
-                    return
-                start = 0
-                if asked := self.headers.get("Range"):
-                    server.ranges.append(asked)
-                    start = int(asked.removeprefix("bytes=").rstrip("-"))
-                self.give(data, start)
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return self.world.date or super().date_time_string(timestamp)
 
-            def give(self, data: bytes, start: int) -> None:
-                body = data[start:]
-                cut = next((n for pattern, n in server.cut.items() if re.search(pattern, self.path)), None)
-                endless = any(re.search(pattern, self.path) for pattern in server.endless)
-                self.send_response(206 if start else 200)
-                if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-                self.send_header("Content-Length", str(len(body) + (1 << 40 if endless else 0)))
-                self.end_headers()
-                sent = body if cut is None else body[:cut]
-                try:
-                    self.wfile.write(sent)
-                    while endless:
-                        self.wfile.write(bytes(65536))
-                except OSError:
-                    self.close_connection = True
-                server.note("GET", self.path, len(sent))
-                if cut is not None:
-                    self.close_connection = True
+    def do_GET(self) -> None:
+        data = self.world.content(self.path)
+        if data is None:
+            self.answer(503 if self.world.down else 404, b"", self.world.refusal_headers)
+            return
+        start = 0
+        if asked := self.headers.get("Range"):
+            self.world.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        headers = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+        self.answer(206 if start else 200, data[start:], headers)
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.posts += 1
-                key, data = _form(body)
-                if server.down:
-                    self.answer(503, b"")
-                    return
-                if server.upload_status < 300:
-                    with server._lock:
-                        server.objects[key] = data
-                server.note("POST", key, len(body))
-                self.answer(server.upload_status, b"")
+    def do_POST(self) -> None:
+        self.world.take(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer(503 if self.world.down else self.world.upload_status, b"", {})
 
-            def answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-                server.note("GET", self.path, len(body))
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        cut = next((size for pattern, size in self.world.cut.items() if re.search(pattern, self.path)), None)
+        more = ENDLESS_BYTES if any(re.search(pattern, self.path) for pattern in self.world.endless) else 0
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) + (1 << 40 if more else 0)))
+        self.end_headers()
+        size = self.write(body[:cut], more)
+        self.close_connection = self.close_connection or cut is not None or more > 0
+        if self.command == "GET":
+            self.world.note("GET", self.path, size)
 
-        return Handler
+    def write(self, body: bytes, more: int) -> int:
+        """Send the body, and so many bytes more until nobody reads; returns how many went."""
+        sent = 0
+        try:
+            for piece in (body, *([bytes(65536)] * (more // 65536))):
+                self.wfile.write(piece)
+                sent += len(piece)
+        except OSError:
+            self.close_connection = True
+        return sent
 
 
 def _form(body: bytes) -> tuple[str, bytes]:

@@ -25,6 +25,8 @@ from ml_training.utils.errors import DeliveryUnreachable, UpdateRefused
 TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 16_384
 USER_AGENT = "adbreak-agent/1"
+# Retry-After is not believed: urllib3 would read that answer to its end, and wait for as long as the server likes.
+RETRIES = urllib3.Retry(2, redirect=0, backoff_factor=0.2, respect_retry_after_header=False)
 
 
 class Network(FetcherInterface):
@@ -41,8 +43,7 @@ class Network(FetcherInterface):
         """Yield the body of a GET; the interface of tuf.ngclient."""
         answer = self._open("GET", url)
         if answer.status >= 400:
-            answer.drain_conn()
-            answer.release_conn()
+            self._dismiss(answer)
             raise DownloadHTTPError(f"{url} answers HTTP {answer.status}", answer.status)
         return self._body(answer)
 
@@ -76,8 +77,7 @@ class Network(FetcherInterface):
         headers = {"Content-Type": content_type}
         answer = self._open("POST", url, headers=headers, body=body)
         self.sent_bytes += len(body)
-        answer.drain_conn()
-        answer.release_conn()
+        self._dismiss(answer)
         return int(answer.status)
 
     def close(self) -> None:
@@ -94,13 +94,23 @@ class Network(FetcherInterface):
         try:
             answer = self._pool(url).request(
                 method, url, body=body, headers={"User-Agent": USER_AGENT, **(headers or {})}, timeout=self._timeout,
-                preload_content=False, retries=urllib3.Retry(2, redirect=0, backoff_factor=0.2), redirect=False,
-                decode_content=False,
+                preload_content=False, retries=RETRIES, redirect=False, decode_content=False,
             )  # fmt: skip
         except urllib3.exceptions.HTTPError as error:
             raise DeliveryUnreachable(f"{_host(url)} does not answer: {_reason(error)}") from error
         self.server_date = answer.headers.get("Date", self.server_date)
         return answer
+
+    def _dismiss(self, answer: Any) -> None:
+        """Be done with an answer; only after a short one its connection serves again."""
+        try:
+            size = len(answer.read(CHUNK_BYTES))
+        except urllib3.exceptions.HTTPError:  # which closed it
+            size = 0
+        self.received_bytes += size
+        if size == CHUNK_BYTES:
+            answer.close()
+        answer.release_conn()
 
     def _body(self, answer: Any) -> Iterator[bytes]:
         try:
