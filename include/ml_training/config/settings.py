@@ -13,7 +13,13 @@
 | ADBREAK_ALERTS_FILE | file that alerts are appended to, as JSON lines | none: only logged |
 | ADBREAK_DELIVERY_KEYS | folder with the keys that sign what devices get | none: nothing is published |
 | ADBREAK_COMPUTE | where the night trains: ``local``, or ``ec2-spot`` | ``local`` |
+| ADBREAK_JOB, ADBREAK_ATTEMPT | the job and the attempt that this process works for, on a machine of the cloud | none |
+| ADBREAK_GPUS | GPUs that the machine was taken for: a training that sees none there fails | 0 |
+| ADBREAK_STORAGE_ATTEMPTS | times that a request to the bucket is made before it fails | 5 |
+| AWS_EC2_METADATA_SERVICE_ENDPOINT | address of the instance metadata service | ``http://169.254.169.254`` |
 | ADBREAK_CLOUD_CONFIG | the cloud's config, by its name in ``configs/cloud`` or its path | ``ec2_spot`` |
+| ADBREAK_AIRFLOW_URL | Airflow's API, which the reaper asks whether a run still lives | none: it is not asked |
+| ADBREAK_AIRFLOW_TOKEN | a token of that API; or ADBREAK_AIRFLOW_USER and ADBREAK_AIRFLOW_PASSWORD | none |
 """
 
 import os
@@ -37,6 +43,15 @@ class Settings(BaseModel):
     delivery_keys: Path | None = None
     compute: str = "local"
     cloud_config: str = "ec2_spot"
+    airflow_url: str | None = None
+    airflow_token: str | None = None
+    airflow_user: str | None = None
+    airflow_password: str | None = None
+    job: str | None = None
+    attempt: int | None = None
+    gpus: int = 0
+    storage_attempts: int = 5
+    metadata_endpoint: str = "http://169.254.169.254"
 
 
 VARIABLES = {
@@ -49,6 +64,15 @@ VARIABLES = {
     "delivery_keys": "ADBREAK_DELIVERY_KEYS",
     "compute": "ADBREAK_COMPUTE",
     "cloud_config": "ADBREAK_CLOUD_CONFIG",
+    "airflow_url": "ADBREAK_AIRFLOW_URL",
+    "airflow_token": "ADBREAK_AIRFLOW_TOKEN",
+    "airflow_user": "ADBREAK_AIRFLOW_USER",
+    "airflow_password": "ADBREAK_AIRFLOW_PASSWORD",
+    "job": "ADBREAK_JOB",
+    "attempt": "ADBREAK_ATTEMPT",
+    "gpus": "ADBREAK_GPUS",
+    "storage_attempts": "ADBREAK_STORAGE_ATTEMPTS",
+    "metadata_endpoint": "AWS_EC2_METADATA_SERVICE_ENDPOINT",
 }
 
 
