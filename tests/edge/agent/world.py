@@ -94,8 +94,7 @@ class World:
     def publish(self, semver: str, files: dict[str, bytes] | None = None, *, name: str = NAME, **wishes: Any) -> None:
         """Sign a version and make it the champion, or what ``wishes`` say."""
         contents = files or model_files(semver)
-        manifest = json.loads(contents["manifest.json"])
-        publish_model(self.publisher, ModelFiles(name, semver, manifest, contents, semver.split(".")[1]))
+        publish_model(self.publisher, ModelFiles(name, semver, contents, semver.split(".")[1]))
         publish_rollout(self.publisher, name, wishes or {"champion": semver})
 
     def device(self, device_id: str = "pi5-kitchen", **config: Any) -> Home:
