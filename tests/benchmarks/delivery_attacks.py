@@ -6,7 +6,6 @@ The agent speaks HTTP with a server that an attacker has in hand: it alters, hol
 keys that it should not have. After each attack the agent classifies a clip with the model that it has.
 """
 
-import importlib.util
 import json
 import re
 import shutil
@@ -19,9 +18,8 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from delivery_world import ENDLESS_BYTES, World, crashing_model, model_files
 from figures import Figure
 from ml_training.cloud import storage
 from ml_training.edge.delivery.keys import create_keys
@@ -31,19 +29,16 @@ from ml_training.edge.delivery.state import LIFETIME_DAYS, Publisher, State, rea
 from ml_training.edge.fleet.rollout import ROLLOUT_PATH
 from tuf.api.metadata import MetaFile
 
-TESTS = Path(__file__).resolve().parents[1]
-_spec = importlib.util.spec_from_file_location("agent_world", TESTS / "edge" / "agent" / "world.py")
-agent_world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(agent_world)
-World, model_files = agent_world.World, agent_world.model_files
-
-NAME, OLD, NEW = agent_world.NAME, "1.0.0", "1.1.0"
+OLD, NEW = "1.0.0", "1.1.0"
 DAY_SECONDS = 86400
 SECONDS = 300
 
 
 class Attack(NamedTuple):
-    """What is done to ``world``, and how the agent should call it; ``offset`` moves its clock, in seconds."""
+    """What is done to ``world``, and the kind of refusal, or the outcome, that it should give.
+
+    ``offset`` moves the agent's clock, in seconds.
+    """
 
     name: str
     do: Callable[[Any], None]
@@ -171,6 +166,19 @@ def endless_metadata(world: Any) -> None:
     world.server.endless.append(r"timestamp\.json$")
 
 
+def endless_refusals(world: Any) -> None:
+    """Say of every file that it is not there, and never come to the end of it."""
+    world.server.folder = world.folder / "nothing"
+    world.server.endless.append("")
+
+
+def endless_waits(world: Any) -> None:
+    """Refuse every request, without an end, and ask for another one in a year."""
+    endless_refusals(world)
+    world.server.down = True
+    world.server.refusal_headers["Retry-After"] = str(365 * DAY_SECONDS)
+
+
 def crashes(world: Any) -> None:
     """A file that is signed, and takes the runtime's process down."""
     world.publish(NEW, model_files(NEW, model=crashing_model()))
@@ -192,32 +200,6 @@ def _file(world: Any, data: bytes) -> Path:
     return path
 
 
-def crashing_model() -> bytes:
-    """Return the good model with two more subgraphs that call each other for ever: valid, and the stack overflows."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(agent_world.COLOUR.read_bytes(), 0))
-    call = schema.OperatorCodeT()
-    call.builtinCode, call.version = schema.BuiltinOperator.CALL_ONCE, 1
-    call.deprecatedBuiltinCode = 127  # a code above 127 stands in the newer field
-    model.operatorCodes.append(call)
-    for other in (2, 1):
-        graph = schema.SubGraphT()
-        graph.name, graph.tensors, graph.inputs, graph.outputs = b"again", [], [], []
-        graph.operators = [_call(len(model.operatorCodes) - 1, other)]
-        model.subgraphs.append(graph)
-    model.subgraphs[0].operators.insert(0, _call(len(model.operatorCodes) - 1, 1))
-    builder = flatbuffers.Builder(4096)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _call(code: int, subgraph: int) -> Any:
-    operator, options = schema.OperatorT(), schema.CallOnceOptionsT()
-    options.initSubgraphIndex = subgraph
-    operator.opcodeIndex, operator.inputs, operator.outputs = code, [], []
-    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.CallOnceOptions, options
-    return operator
-
-
 ATTACKS = (
     Attack("altered model file", altered_model, ("altered",)),
     Attack("altered manifest", altered_manifest, ("altered",)),
@@ -233,6 +215,8 @@ ATTACKS = (
     Attack("stolen rollout key", stolen_rollout_key, ("unsigned",)),
     Attack("endless model file", endless_model, ("longer",)),
     Attack("endless metadata", endless_metadata, ("longer",)),
+    Attack("endless refusals", endless_refusals, ("unreachable",)),
+    Attack("refusals that ask to wait", endless_waits, ("unreachable",)),
     Attack("valid file that crashes", crashes, ("trial",)),
     Attack("other golden outputs", other_outputs, ("trial",)),
 )
@@ -259,11 +243,12 @@ def attacked(attack: Attack, folder: Path, keys: Path, clip: Path) -> tuple[bool
             sys.exit(f"the device did not take the first model: {first}")
         attack.do(world)
         result = agent(world, "check", offset=attack.offset)
-        refused = result.get("outcome") == "refused" and result.get("kind") in attack.kinds and result["exit_code"] == 1
+        refused = (result.get("kind") or result.get("outcome")) in attack.kinds and result["exit_code"] == 1
         ran = agent(world, "run", clip, "--no-check", "--output", folder / "breaks")
         status = agent(world, "status")
         semver = (status.get("model") or {}).get("semver")
         runs_on = ran["exit_code"] == 0 and semver == OLD
+        refused = refused and max(size for _, _, size in world.server.requests) < ENDLESS_BYTES / 2
     word = "refused" if refused else f"NOT REFUSED as {attack.kinds[0]}: {result.get('outcome')}"
     still = f"runs {semver}" if runs_on else f"DOES NOT RUN: {ran.get('message')}"
     print(f"{attack.name:<26}{word}; {still}; {result.get('message', '')[:150]}", flush=True)

@@ -9,7 +9,6 @@ has no threads. The trial on the golden inputs is left out of them: it is a proc
 """
 
 import gzip
-import importlib.util
 import json
 import logging
 import os
@@ -49,13 +48,8 @@ def no_trial(folder: Path, limits: Any) -> dict[str, Any]:
 
 def measure() -> list[Figure]:
     """Run the three; returns the figures."""
-    spec = importlib.util.spec_from_file_location(
-        "agent_world", Path(__file__).resolve().parents[1] / "edge" / "agent" / "world.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    from delivery_world import World  # not above: the process that is forked has no use for it
+
     logging.getLogger("ml_training").setLevel(logging.ERROR)  # each drop is a warning
     with tempfile.TemporaryDirectory() as temporary:
         keys = Path(temporary) / "keys"
@@ -63,13 +57,15 @@ def measure() -> list[Figure]:
         for name, part in (("kills", power_cuts), ("week", week_without_network), ("clock", wrong_clocks)):
             folder = Path(temporary) / name
             folder.mkdir()
-            with module.World(folder, keys) as world:
-                figures += part(world, module.model_files)
+            with World(folder, keys) as world:
+                figures += part(world)
     return figures
 
 
-def power_cuts(world: Any, model_files: Any) -> list[Figure]:
+def power_cuts(world: Any) -> list[Figure]:
     """Kill a device's process KILLS times."""
+    from delivery_world import model_files
+
     draw = random.Random(1)
     world.publish("1.0.0", model_files("1.0.0", size=MODEL_BYTES))
     home = world.device(rate_limit_bytes_per_second=RATE, daily_download_bytes=10**12, daily_upload_bytes=10**12)
@@ -129,7 +125,7 @@ def server_records(world: Any) -> list[str]:
     return [record["record_id"] for record in records]
 
 
-def week_without_network(world: Any, model_files: Any) -> list[Figure]:
+def week_without_network(world: Any) -> list[Figure]:
     """Store seven days of records and pictures in a store that is too small, then let the network come back."""
     world.publish("1.0.0")
     home = world.device(store_bytes=WEEK_STORE_BYTES, daily_upload_bytes=10**9)
@@ -167,7 +163,7 @@ def week_without_network(world: Any, model_files: Any) -> list[Figure]:
     ]
 
 
-def wrong_clocks(world: Any, model_files: Any) -> list[Figure]:
+def wrong_clocks(world: Any) -> list[Figure]:
     """Offer an update to a device whose clock is a year behind, then a year ahead."""
     world.publish("1.0.0")
     home = world.device()

@@ -8,7 +8,6 @@ counted by the agents; a day is 24 such hours. The trial on golden inputs is lef
 lives through 24 hours instead of four.
 """
 
-import importlib.util
 import json
 import os
 import random
@@ -24,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from delivery_world import NAME, model_files
 from figures import Figure
 from ml_training.cloud import storage
 from ml_training.edge.agent.check import check
@@ -45,7 +45,7 @@ STACK_PYTHON = TESTS.parent / ".venv" / "stack" / "bin" / "python"
 DEVICES = int(os.environ.get("ADBREAK_BENCH_DEVICES", "1000"))
 HOURS = 24 if os.environ.get("SCALE") == "full" else 4
 PROCESSES = 4
-ROOT, NAME = "s3://adbreak", "base-general"
+ROOT = "s3://adbreak"
 RECORDS_AN_HOUR, RECORD_BYTES = 4, 1200
 EXAMPLE_BYTES, EXAMPLES_A_DAY = 15_000, 10
 STAGE = 25
@@ -153,24 +153,13 @@ def observe(home: Home, name: str, hour: int) -> None:
 
 def publish(publisher: Publisher, semver: str, wishes: dict[str, Any]) -> None:
     """Sign a version and roll it out."""
-    contents = files(semver)
-    publish_model(publisher, ModelFiles(NAME, semver, json.loads(contents["manifest.json"]), contents, "1"))
+    publish_model(publisher, ModelFiles(NAME, semver, model_files(semver), "1"))
     publish_rollout(publisher, NAME, wishes)
-
-
-def files(semver: str) -> dict[str, bytes]:
-    """Return the files of a small version."""
-    spec = importlib.util.spec_from_file_location("agent_world", TESTS / "edge" / "agent" / "world.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return dict(module.model_files(semver))
 
 
 def model_bytes() -> int:
     """Return the size of a version's files."""
-    return sum(len(data) for data in files("1.0.0").values())
+    return sum(len(data) for data in model_files("1.0.0").values())
 
 
 @contextmanager
