@@ -10,6 +10,7 @@ by their owner only. The offline folder belongs on a medium that is brought for 
 """
 
 import argparse
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,11 @@ class KeyRing:
         entry = self._entry(keyid)
         return entry is not None and (not entry.uri.startswith(FILE) or self._path(entry).is_file())
 
+    def is_in_key_service(self, keyid: str) -> bool:
+        """Tell whether the private half is in a key service."""
+        entry = self._entry(keyid)
+        return entry is not None and entry.uri.startswith(CLOUD)
+
     def signer(self, keyid: str) -> Signer:
         """Return what signs with a key. Raises DeliveryError when that is not at hand, or open to others."""
         entry = self._entry(keyid)
@@ -93,19 +99,27 @@ class KeyRing:
 
     def create(self, role: str) -> KeyEntry:
         """Make one more key for ``role``, in a file, and remember it."""
-        number = 1 + sum(entry.role == role for entry in self.entries)
         signer = CryptoSigner.generate_ed25519()
-        place = f"{'offline' if role in OFFLINE else 'online'}/{role}-{number}.pem"
-        entry = _entry(f"{role}-{number}", role, signer.public_key, FILE + place)
-        _write_private(self._path(entry), signer.private_bytes)
+        for number in itertools.count(1 + sum(entry.role == role for entry in self.entries)):
+            place = f"{'offline' if role in OFFLINE else 'online'}/{role}-{number}.pem"
+            entry = _entry(f"{role}-{number}", role, signer.public_key, FILE + place)
+            if _write_private(self._path(entry), signer.private_bytes):
+                break
         self._save([*self.entries, entry])
         return entry
 
     def add_cloud_key(self, role: str, uri: str) -> KeyEntry:
-        """Remember a key that never leaves its key service, and fetch its public half."""
-        if not uri.startswith(CLOUD):
-            raise UsageError(f"expected a key address that begins with {CLOUD}, received {uri!r}")
+        """Remember a key that never leaves its key service, and fetch its public half.
+
+        Raises UsageError for a role whose keys lie offline, and for a key that the role has or had already.
+        """
+        if role not in ONLINE or not uri.startswith(CLOUD):
+            raise UsageError(
+                f"expected an address that begins with {CLOUD} for a key of {', '.join(ONLINE)}, received {role}={uri}"
+            )
         _, public = cloud_key(uri)
+        if any((known.role, known.keyid) == (role, public.keyid) for known in self.entries):
+            raise UsageError(f"{uri} is a key of {role} already: make another one in the key service, and name that")
         number = 1 + sum(entry.role == role for entry in self.entries)
         entry = _entry(f"{role}-{number}", role, public, uri)
         self._save([*self.entries, entry])
@@ -129,15 +143,21 @@ class KeyRing:
         self.entries = entries
 
 
-def create_keys(folder: Path, uris: Mapping[str, str] | None = None) -> KeyRing:
+def create_keys(folder: Path, uris: Mapping[str, str] | None = None, offline: Path | None = None) -> KeyRing:
     """Make the keys of every role that has none yet; run again after a kill, it makes those that are missing.
 
-    ``uris`` names the roles whose key is in a key service (``{"models": "awskms:alias/adbreak-models"}``).
+    ``uris`` names the roles whose key is in a key service (``{"models": "awskms:alias/adbreak-models"}``), ``offline``
+    where the offline keys go. Raises DeliveryError where private keys lie without the index that says what they are.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / INDEX).exists():
+        found = sorted(path for place in (folder, offline or folder) for path in place.rglob("*.pem"))
+        if found:
+            raise DeliveryError(
+                f"{found[0]} is there and {folder / INDEX} is not: bring that back, or take another folder"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
         _write_index(folder, {"format": 1, "keys": []})
-    ring = KeyRing(folder)
+    ring = KeyRing(folder, offline)
     for role in ROLES:
         while len(ring.of_role(role)) < KEYS_OF_A_ROLE.get(role, 1):
             if uris and role in uris:
@@ -179,12 +199,16 @@ def _entry(name: str, role: str, key: Key, uri: str) -> KeyEntry:
     return KeyEntry(name=name, role=role, keyid=key.keyid, public=key.to_dict(), uri=uri, created_at=datetime.now(UTC))
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def _write_private(path: Path, data: bytes) -> bool:
+    """Write a private key, never over another one; tells whether the name was free."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.exists():  # of a run that was killed before the index knew it
-        path.unlink()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # of a run that was killed before the index knew it, or newer than the index
+        return False
+    with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+    return True
 
 
 def _write_index(folder: Path, content: dict[str, Any]) -> None:
@@ -230,7 +254,7 @@ def _create(args: argparse.Namespace) -> dict[str, Any]:
     unknown = sorted(set(uris) - set(ONLINE))
     if unknown:
         raise UsageError(f"expected one of {', '.join(ONLINE)} before '=', received {unknown[0]!r}")
-    return {"keys": describe(create_keys(Path(folder), uris))}
+    return {"keys": describe(create_keys(Path(folder), uris, Path(args.offline) if args.offline else None))}
 
 
 def _list(args: argparse.Namespace) -> Any:

@@ -99,8 +99,9 @@ def _add_key_changes(commands: Any) -> None:
         commands,
         "rotate",
         "put a new key in the place of another",
-        lambda args: roles.rotate(_publisher(args), args.role, args.key),
+        lambda args: roles.rotate(_publisher(args), args.role, args.key, args.uri),
     )
+    rotate.add_argument("--uri", metavar="awskms:KEY", help="the new key, where a key service holds it")
     revoke = _add(
         commands,
         "revoke",

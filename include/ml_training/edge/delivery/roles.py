@@ -27,8 +27,8 @@ from tuf.api.metadata import (
 )
 
 from ml_training.cloud import storage
-from ml_training.edge.delivery.keys import THRESHOLDS
-from ml_training.edge.delivery.state import DELEGATED, FRESH, IMMUTABLE, Publisher, State, read_state
+from ml_training.edge.delivery.keys import CLOUD, THRESHOLDS
+from ml_training.edge.delivery.state import DELEGATED, FRESH, IMMUTABLE, Publisher, State, read_state, role_of
 from ml_training.utils.errors import DeliveryError, ObjectExists, UsageError
 
 PATHS = {"models": ["models/*/*/*"], "rollouts": ["rollouts/*"]}
@@ -50,9 +50,7 @@ def initialize(publisher: Publisher) -> dict[str, Any]:
     snapshot = Snapshot(version=1)
     signed = {"targets": targets, **{name: Targets(version=1) for name in DELEGATED}}
     for name, content in signed.items():
-        role = root.roles[name] if name in root.roles else targets.get_delegated_role(name)
-        metadata = Metadata(content)
-        data = publisher.write_numbered(name, metadata, role)
+        data = publisher.write_numbered(name, Metadata(content), role_of(name, root, targets))
         snapshot.meta[f"{name}.json"] = MetaFile.from_data(content.version, data, ["sha256"])
     data = publisher.write_numbered("snapshot", Metadata(snapshot), root.roles["snapshot"])
     pointer = MetaFile.from_data(snapshot.version, data, ["sha256"])
@@ -103,16 +101,21 @@ def renew_root(publisher: Publisher) -> dict[str, Any]:
     return {"root_version": _write_root(publisher, state, copy.deepcopy(state.root))}
 
 
-def rotate(publisher: Publisher, role: str, keyid: str | None = None) -> dict[str, Any]:
+def rotate(publisher: Publisher, role: str, keyid: str | None = None, uri: str | None = None) -> dict[str, Any]:
     """Put a new key in the place of one that signs for ``role`` (``keyid`` or its beginning; default: the oldest).
 
-    A rotation that was killed before root named the new key takes that key again. Raises UsageError for a key that does
-    not sign for the role, and DeliveryError when a key that must sign is not at hand.
+    ``uri`` names the new key in a key service, and must where the old one is in one. A rotation that was killed before
+    root named the new key takes that key again. Raises UsageError for a key that does not sign for the role, and
+    DeliveryError when a key that must sign is not at hand.
     """
-    state = read_state(publisher.store)
+    state, ring = read_state(publisher.store), publisher.ring
     old = _key_of(state, role, keyid)
-    pending = [e for e in publisher.ring.of_role(role) if e.keyid not in state.role(role).keyids]
-    new = pending[0] if pending else publisher.ring.create(role)
+    if uri is None and ring.is_in_key_service(old):
+        raise UsageError(f"the key of {role} is in a key service: name the new one there with --uri {CLOUD}KEY")
+    pending = [
+        entry for entry in ring.of_role(role) if entry.keyid not in state.role(role).keyids and uri in (None, entry.uri)
+    ]
+    new = pending[0] if pending else ring.add_cloud_key(role, uri) if uri else ring.create(role)
     publisher.ring.retire({old})  # first: a run after a failure must not take it for a new one
     _exchange(publisher, role, old, new.key())
     return {
