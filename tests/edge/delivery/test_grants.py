@@ -117,9 +117,7 @@ def server(request):
     return request.getfixturevalue(request.param)
 
 
-def test_a_grant_is_pushed_to_the_device_and_a_newer_one_takes_its_place(
-    bucket, server, tmp_path, capsys, monkeypatch
-):
+def test_a_grant_is_pushed_to_the_device_and_a_newer_one_takes_its_place(bucket, server, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("ADBREAK_DEVICE_PI5", json.dumps(server))
     home = "." if server["user"] == "pi" else str(tmp_path)  # the stack's device has a root of its own
     called = ["--device", "pi5", "--data-dir", bucket, "--push", "--json", "--home"]

@@ -366,3 +366,14 @@ def test_verify_names_what_a_device_would_refuse(publisher, root):
     assert "there is no file" in verify(publisher.store)["problems"][0]
     document = json.loads(storage.read_bytes(publisher.store.metadata_uri("1.root")))
     assert document["signed"]["roles"]["root"]["threshold"] == 2
+
+
+def test_verify_names_a_rollout_that_is_lost_and_says_where_there_is_nothing(publisher, root, tmp_path):
+    promote(root, store_model(root, "1.0.0"), None)
+    follow_ledger(publisher, root)
+    (fleet,) = Path(root, "delivery/targets/rollouts").iterdir()
+    fleet.unlink()
+    (problem,) = verify(publisher.store)["problems"]
+    assert "fleet.json" in problem
+    with pytest.raises(DeliveryError, match="no published state"):
+        verify(DeliveryStore(str(tmp_path / "empty")))

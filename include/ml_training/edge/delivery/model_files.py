@@ -100,7 +100,7 @@ def _parts(manifest: DeviceManifest, folder: str) -> dict[str, bytes]:
 
 
 def _check_verdicts(folder: str, sha256: str) -> None:
-    """Raise unless the newest verdict about this file accepts it; ``verdicts.json`` is the first one that was stored."""
+    """Raise unless the newest verdict about this file accepts it; ``verdicts.json`` is the first that was stored."""
     stored = storage.list_objects(f"{folder}/")
     found = [item for item in stored if item.uri.rsplit("/", 1)[-1].startswith("verdicts")]
     if not found:

@@ -60,7 +60,7 @@ def removed_champions(state: State) -> dict[str, str]:
     It stands beside the signed document, not in it: a publisher reads it, devices do not.
     """
     target = state.target_files("rollouts").get(ROLLOUT_PATH)
-    return dict((target and target.custom or {}).get("removed", {}))
+    return dict(((target and target.custom) or {}).get("removed", {}))
 
 
 def set_rollout(publisher: Publisher, state: State, models: Models, minimum_agent: int | None = None) -> bool:

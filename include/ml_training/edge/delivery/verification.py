@@ -41,6 +41,7 @@ def verify(store: DeliveryStore, root_file: Path | None = None) -> dict[str, Any
     when there is no repository at all.
     """
     problems: list[str] = []
+    state = read_state(store)
     trusted = root_file.read_bytes() if root_file else storage.read_bytes(store.metadata_uri("1.root"))
     with tempfile.TemporaryDirectory() as folder:
         base = storage.join(store.uri, "metadata")
@@ -51,13 +52,13 @@ def verify(store: DeliveryStore, root_file: Path | None = None) -> dict[str, Any
             client.get_targetinfo("models/none/0.0.0/none")
         except (RepositoryError, DownloadError) as error:
             problems.append(f"a device refuses the metadata: {error}")
-    state = read_state(store)
     checked = [_problem(store, state, name, path) for name in DELEGATED for path in state.target_files(name)]
     problems += [problem for problem in checked if problem]
     try:
         check_references(state, current_rollout(store, state).models)
-    except DeliveryError as error:
+    except (DeliveryError, ObjectNotFound) as error:
         problems.append(error.message)
+    problems = list(dict.fromkeys(problems))  # a rollout that cannot be read is met twice
     return {"uri": store.uri, "files": len(checked), "root_version": state.root.version, "problems": problems}
 
 
