@@ -16,7 +16,7 @@ from ml_training.edge.agent.clock import Clock
 from ml_training.edge.agent.loaded import Active
 from ml_training.edge.agent.run import Options, Runner
 from ml_training.edge.agent.session import Session
-from ml_training.edge.agent.state import read_state
+from ml_training.edge.agent.state import changed_state, read_state
 from ml_training.edge.agent.telemetry import ExampleSampler, read_comment
 from ml_training.utils.errors import ConfigError, DeviceError, ModelError, RecordingUnreadable
 
@@ -172,6 +172,9 @@ class CheckAtFrame:
     def __init__(self, home, frame):
         self.home, self.left = home, frame
 
+    def is_due(self):
+        return False
+
     def step(self):
         self.left -= 1
         if self.left == 0:
@@ -205,6 +208,18 @@ def test_a_model_that_crashes_the_process_gives_way_by_itself(world, home, recor
     (event,) = [told for told in records(home, "event") if told["event"] == "rolled_back"]
     assert "ended 3 times" in event["message"]
     assert records(home)[0]["model"]["semver"] == "1.0.0"
+
+
+def test_a_model_that_always_crashed_gives_way_to_a_mended_one(world, recording):
+    home = world.device(check_minutes=1)
+    world.publish("1.0.0", model_files("1.0.0", model=crashing_model()))
+    check(home, Clock(), trial=no_trial)
+    with changed_state(home) as state:
+        state.last_check["at"] = "2026-01-05T00:00:00+00:00"
+    world.publish("1.1.0")
+    with service(home, recording) as process:
+        output, _ = process.communicate(timeout=200)
+    assert json.loads(output)["model"].startswith("base-general/1.1.0")
 
 
 def test_only_what_the_model_may_have_done_counts_as_its_crash(world, home, recording, monkeypatch):

@@ -64,16 +64,8 @@ class Runner:
         if not locations:
             raise ConfigError("expected an input: give one, or set it with setup --input")
         sources = inputs_of(locations)
-        self._active = self._open()
-        unreadable = []
         try:
-            for source in sources:
-                try:
-                    self._work(source)
-                except RecordingUnreadable as error:
-                    logger.error("%s", error.message)
-                    unreadable.append(error.message)
-            self._proof(at_end=True)
+            unreadable = self._work_through(sources)
         except BaseException as error:
             if not _is_crash(error):
                 self._end_in_order()
@@ -82,6 +74,7 @@ class Runner:
             if self._checks is not None:
                 self._checks.stop()
         self._end_in_order()
+        assert self._active is not None
         if len(unreadable) == len(sources):
             raise RecordingUnreadable("; ".join(unreadable))
         return {
@@ -91,6 +84,19 @@ class Runner:
             "unreadable": unreadable,
             "output": str(self._output),
         }
+
+    def _work_through(self, sources: list[Input]) -> list[str]:
+        """Judge one after the other; returns what is wrong with those that cannot be read."""
+        self._active = self._open(starting=True)
+        unreadable = []
+        for source in sources:
+            try:
+                self._work(source)
+            except RecordingUnreadable as error:
+                logger.error("%s", error.message)
+                unreadable.append(error.message)
+        self._proof(at_end=True)
+        return unreadable
 
     def _end_in_order(self) -> None:
         if self._active is not None:
@@ -165,15 +171,18 @@ class Runner:
         return False
 
     def _reopen(self) -> None:
-        assert self._active is not None
-        self._seen.tell(self._active)
-        forgive_start(self._home, self._active.installed.key)
+        self._end_in_order()
+        self._active = None
         self._active = self._open()
 
-    def _open(self) -> Active:
-        """Open the current model; one that does not load gives way to the one before. Raises DeviceError."""
+    def _open(self, *, starting: bool = False) -> Active:
+        """Open the current model; one that does not load gives way to the one before. Raises DeviceError.
+
+        At the start a check that is due comes first: beside a model that crashes at once none would come to its end.
+        """
         mend(self._home, self._seen.store, self._config, self._clock)
-        if read_state(self._home).current is None and self._checks is not None:
+        needed = read_state(self._home).current is None
+        if self._checks is not None and (needed or (starting and self._checks.is_due())):
             self._checks.now()
         note_start(self._home, self._seen.store, self._config, self._clock)
         state = read_state(self._home)
