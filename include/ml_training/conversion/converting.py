@@ -134,15 +134,15 @@ def _calibration(job: Job, frames: Samples, head: list[Any]) -> CalibrationSet |
 
 
 def _picture_network(model: Any, job: Job, frames: Samples, checkpoint: str) -> bytes:
-    from ml_training.conversion.post_training import picture_examples
-    from ml_training.conversion.quantize_aware import quantize_aware
-    from ml_training.conversion.relearning import Frames
-
     if job.how.quantization == "int8-qat":
         from ml_training.conversion.files import to_int8
+        from ml_training.conversion.quantize_aware import quantize_aware
+        from ml_training.conversion.relearning import Frames
 
         seen = Frames(frames, job.training, job.validation, job.data_dir)
         return to_int8(quantize_aware(model, job.card, seen, checkpoint=checkpoint))
+    from ml_training.conversion.post_training import picture_examples
+
     examples = picture_examples(model, frames, job.data_dir) if len(frames.labels) else None
     return _network(model, job.how, examples)
 

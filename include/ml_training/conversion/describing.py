@@ -15,7 +15,7 @@ import numpy as np
 
 from ml_training.conversion.converting import Conversion, ConvertedFile, Example, How, loaded
 from ml_training.conversion.manifest import Golden, Manifest, PartDescription, Preprocessing, TensorDescription
-from ml_training.conversion.metadata import REPEATED, FileMetadata, finish
+from ml_training.conversion.metadata import FileMetadata, finish
 from ml_training.data.frames import FRAME_SIZE, RESIZE_NAME
 from ml_training.inference.description import view_of
 from ml_training.inference.models import fit_size
@@ -28,7 +28,7 @@ from ml_training.utils.source_control import git_commit
 
 GOLDEN_INPUTS = 8
 OUTPUT_NAMES = {"model": "scores", "trunk": "embedding", "head": "scores"}
-MINIMUM_RUNTIME = "1.2.0"  # of ai-edge-litert: files of every kind ran there, and int8 outputs were those of 2.3.0
+MINIMUM_RUNTIME = "1.2.0"  # of ai-edge-litert: every file of the page docs/conversion.md ran there as in 2.3.0
 
 
 class Origin(NamedTuple):
@@ -111,7 +111,7 @@ def _facts(conversion: Conversion, origin: Origin) -> dict[str, Any]:
 
 def finished(item: ConvertedFile, facts: dict[str, Any]) -> ConvertedFile:
     """Return a file with its metadata, and with the names that its network has for inputs and output."""
-    metadata = FileMetadata(part=item.name, **{name: facts[name] for name in REPEATED})
+    metadata = FileMetadata(part=item.name, **facts)
     own = list(item.part.inputs)  # converters keep the names and perhaps change their order, or make up others
     inputs = own if set(own) == set(item.input_names) else item.input_names
     content = finish(item.content, metadata, inputs=inputs, output=OUTPUT_NAMES[item.name])

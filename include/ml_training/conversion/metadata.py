@@ -21,8 +21,6 @@ from ml_training.utils.records import Record
 
 METADATA_NAME = "ADBREAK_METADATA"
 SIGNATURE = "serving_default"
-REPEATED = ("model_name", "labels", "threshold", "preprocessing", "view", "mfcc_bands", "minimum_runtime", "dataset_id",
-            "run_id", "git_commit", "code_version", "quantization", "keep_float", "calibration_id")  # fmt: skip
 
 
 class FileMetadata(Record):
@@ -44,6 +42,9 @@ class FileMetadata(Record):
     quantization: str
     keep_float: list[str]
     calibration_id: str | None
+
+
+REPEATED = tuple(name for name in FileMetadata.model_fields if name not in ("version", "part"))  # by the manifest
 
 
 def finish(content: bytes, facts: FileMetadata, *, inputs: Sequence[str], output: str) -> bytes:
