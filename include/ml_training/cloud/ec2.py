@@ -64,13 +64,14 @@ class SpotPrice:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that a machine may leave behind: a ``volume``, a ``launch-template`` or a ``fleet``."""
+    """Something that a machine may leave behind: a ``volume``, ``launch-template``, ``fleet`` or ``spot-request``."""
 
     kind: str
     resource_id: str
     state: str
     created_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
+    instance_id: str = ""  # of the machine that a spot request got
 
 
 class Ec2:
@@ -175,12 +176,24 @@ class Ec2:
         found = self._resources("describe_fleets", "Fleets", "fleet", "FleetId", "CreateTime")
         return [fleet for fleet in found if not fleet.state.startswith("deleted")]
 
+    def requests(self) -> list[Resource]:
+        """Return our spot requests that may still get a machine, or have one."""
+        found = self._resources(
+            "describe_spot_instance_requests",
+            "SpotInstanceRequests",
+            "spot-request",
+            "SpotInstanceRequestId",
+            "CreateTime",
+        )
+        return [request for request in found if request.state in ("open", "active")]
+
     def delete(self, resource: Resource) -> None:
         """Delete what a machine left behind; what is gone already is no error. A fleet's machines end with it."""
         calls: dict[str, tuple[str, dict[str, Any]]] = {
             "volume": ("delete_volume", {"VolumeId": resource.resource_id}),
             "launch-template": ("delete_launch_template", {"LaunchTemplateName": resource.resource_id}),
             "fleet": ("delete_fleets", {"FleetIds": [resource.resource_id], "TerminateInstances": True}),
+            "spot-request": ("cancel_spot_instance_requests", {"SpotInstanceRequestIds": [resource.resource_id]}),
         }
         name, arguments = calls[resource.kind]
         try:
@@ -248,7 +261,14 @@ class Ec2:
             pages = self._client.get_paginator(call).paginate(**arguments)
             found = [item for page in pages for item in page[items]]
         resources = [
-            Resource(kind, item[id_name], item.get("State") or item.get("FleetState", ""), item[created], _tags(item))
+            Resource(
+                kind,
+                item[id_name],
+                item.get("State") or item.get("FleetState", ""),
+                item[created],
+                _tags(item),
+                item.get("InstanceId", ""),
+            )
             for item in found
         ]
         return [resource for resource in resources if PROJECT.items() <= dict(resource.tags).items()]

@@ -39,6 +39,7 @@ GONE = {
     "InvalidLaunchTemplateId.NotFound",
     "InvalidVolume.NotFound",
     "InvalidFleetId.NotFound",
+    "InvalidSpotInstanceRequestID.NotFound",
 }
 QUOTA = "ask for a higher one in Service Quotas ('All G and VT Spot Instance Requests', or 'Running On-Demand G and VT \
 instances'; docs/aws.md), or name smaller types among the candidates"
@@ -58,7 +59,10 @@ ADVICE = {
     "PendingVerification": "AWS still verifies the account for this region",
 }
 MISCONFIGURED = ("Invalid", "Missing", "Unauthorized", "Unknown", "AuthFailure", "OptIn", "Pending", "Blocked", "Vcpu")
-PROFILE = "iam instance profile"  # EC2 calls a missing one InvalidParameterValue
+SAID_IN_WORDS = {  # EC2 calls these InvalidParameterValue
+    "iam instance profile": "InvalidIamInstanceProfile",
+    "instance types do not exist": "InvalidInstanceType",
+}
 
 
 def classify(code: str, message: str, *, doing: str, status: int = 400) -> CloudError:
@@ -104,6 +108,7 @@ def ec2_errors(doing: str) -> Iterator[None]:
 
 
 def _advice(code: str, message: str) -> str:
-    if PROFILE in message.lower():
-        return ADVICE["InvalidIamInstanceProfile"]
+    for words, code_of_advice in SAID_IN_WORDS.items():
+        if words in message.lower():
+            return ADVICE[code_of_advice]
     return ADVICE.get(code) or ADVICE.get(code.partition(".")[0], "")

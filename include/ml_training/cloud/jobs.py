@@ -15,12 +15,12 @@
 | `logs/0001/000001.log` | the machine | as the log grows: one piece after the other |
 | `done.json`, or `failed-0001.json` | the machine | once: the job is done, or this attempt failed by its own fault |
 | `cancel.json` | whoever wants it to stop | the machine leaves at once |
+| `again/0002.json` | whoever wants a job that is over to begin again with that attempt | once |
 
 Attempts are counted: a machine whose attempt is not the newest writes nothing any more (`Job.require_newest`).
 """
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -149,6 +149,21 @@ class Result(Record):
     output: dict[str, Any] = Field(default_factory=dict)
 
 
+class Cancellation(Record):
+    """Somebody wants an attempt, and all before it, to leave."""
+
+    attempt: int
+    reason: str
+    at: AwareDatetime
+
+
+class Again(Record):
+    """Somebody wants a job that failed, was cancelled or given up to begin again, with this code."""
+
+    code: Archive
+    lock: Archive
+
+
 class Job:
     """One job's folder in the bucket (or a folder with the same layout)."""
 
@@ -239,16 +254,26 @@ class Job:
 
     def cancel(self, attempt: int, reason: str, now: datetime) -> None:
         """Ask the machine of an attempt, and of every one before it, to leave."""
-        content = {"attempt": attempt, "reason": reason, "at": now.isoformat()}
-        storage.write_json(self.at("cancel.json"), content)
+        cancellation = Cancellation(attempt=attempt, reason=reason, at=now)
+        storage.write_bytes(self.at("cancel.json"), cancellation.model_dump_json().encode())
+
+    def cancellation(self, attempt: int) -> Cancellation | None:
+        """Return who asked an attempt to leave and when, None when nobody did."""
+        found = _read(Cancellation, self.at("cancel.json"))
+        return found if found and attempt <= found.attempt else None
+
+    def begin_again(self, number: int, again: Again) -> bool:
+        """Ask for attempt ``number`` of a job that is over; False when somebody did so with other code."""
+        return _write_once(self._numbered("again", number), again)
+
+    def begun_again(self, number: int) -> Again | None:
+        """Return what attempt ``number`` is to begin with, None when nobody asked for it."""
+        return _read(Again, self._numbered("again", number))
 
     def cancelled(self, attempt: int) -> str | None:
         """Return why an attempt is to leave, None when it is not."""
-        try:
-            content: Mapping[str, Any] = storage.read_json(self.at("cancel.json"))
-        except ObjectNotFound:
-            return None
-        return str(content["reason"]) if attempt <= int(content["attempt"]) else None
+        found = self.cancellation(attempt)
+        return found.reason if found else None
 
     def add_log(self, attempt: int, piece: int, data: bytes) -> None:
         """Store a piece of an attempt's log; pieces are counted from 1."""

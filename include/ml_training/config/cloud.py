@@ -50,6 +50,7 @@ class CloudConfig(Section):
     max_attempts: int = Field(12, ge=1, le=99)
     on_demand_after_interruptions: int = Field(3, ge=0)
     smallest_discount: float = Field(0.2, ge=0, lt=1)  # spot has to be cheaper by this share of the on-demand price
+    retry_seconds: float = Field(60, gt=0)  # after a request that found no capacity; twice as long after each further
     deadline_hours: float = Field(8, gt=0)  # of one attempt, from its launch
     budget_usd: float = Field(2.0, gt=0)  # of one job, all attempts together
     month_budget_usd: float = Field(60.0, gt=0)
