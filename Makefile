@@ -12,10 +12,11 @@ SOURCES := include tests dags plugins
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-run:  ## one night on this machine: set-up, services, retraining, summary (ONCE=1, RECORDINGS=dir, LABELS=file)
+run:  ## one night on this machine: set-up, services, retraining, summary (ONCE=1, COMPUTE=ec2-spot, RECORDINGS, LABELS)
 	@started=$$(date +%s); $(SETUP) airflow ml stack && \
 	ADBREAK_RUN_STARTED=$$started PYTHONPATH=include exec .venv/stack/bin/python -m local_stack run \
-		$${ONCE:+--once} $${RECORDINGS:+--recordings "$$RECORDINGS"} $${LABELS:+--labels "$$LABELS"}
+		$${ONCE:+--once} $${COMPUTE:+--compute "$$COMPUTE"} \
+		$${RECORDINGS:+--recordings "$$RECORDINGS"} $${LABELS:+--labels "$$LABELS"}
 
 stop:  ## stop what `make run` left running in another terminal
 	@if [ -x .venv/stack/bin/python ]; then $(STACK) -m local_stack stop; else echo "nothing runs"; fi

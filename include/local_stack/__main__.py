@@ -2,6 +2,7 @@
 
 python -m local_stack run                               # one night, then the addresses stay up until Ctrl-C
 python -m local_stack run --once                        # one night, then everything stops
+python -m local_stack run --compute ec2-spot            # trains on a spot machine of a simulated EC2
 python -m local_stack run --recordings DIR --labels FILE
 python -m local_stack airflow backfill create --help    # Airflow's own command line, on this stack
 python -m local_stack stop
@@ -23,6 +24,7 @@ from local_stack.errors import StackError, Stopped
 from local_stack.memory import MemoryMeter
 from local_stack.night import Job, Options, check_options, generate, remember, run_night, started_at
 from local_stack.progress import clock, open_board
+from local_stack.services import COMPUTES, LOCAL, Services
 from local_stack.stack import Stack, known_services, prepare_services, start_stack
 from local_stack.summary import render
 from local_stack.supervisor import Supervisor, raise_on_signals
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--once", action="store_true", help="stop everything after the night")
     run.add_argument("--recordings", type=Path, help="folder with recordings of yours, instead of generated ones")
     run.add_argument("--labels", type=Path, help="JSON file with the labels of these recordings")
-    run.add_argument("--compute", choices=["local"], default="local", help="where the training runs (default: local)")
+    run.add_argument("--compute", choices=COMPUTES, default=LOCAL, help="where trainings run (default: local)")
     run.set_defaults(run=_run)
     airflow = commands.add_parser("airflow", help="run Airflow's command line on this stack", add_help=False)
     airflow.add_argument("arguments", nargs=argparse.REMAINDER)
@@ -75,14 +77,14 @@ def _run(args: argparse.Namespace, place: Workplace) -> int:
             print("Nothing is new: these recordings and labels went through a whole night before.", flush=True)
             if args.once:
                 return 0
-        _work(place, job, once=args.once, setup_seconds=setup_seconds or 0.0)
+        _work(prepare_services(place, args.compute), job, once=args.once, setup_seconds=setup_seconds or 0.0)
     return 0
 
 
-def _work(place: Workplace, job: Job, *, once: bool, setup_seconds: float) -> None:
+def _work(services: Services, job: Job, *, once: bool, setup_seconds: float) -> None:
     """Start everything, do the night, show the summary, stay until a signal; always stop everything."""
+    place = services.place
     started = time.monotonic() - setup_seconds
-    services = prepare_services(place)
     with ExitStack() as exits:
         board = open_board(job.history.expected(job.pace))
         supervisor = exits.enter_context(Supervisor(place))

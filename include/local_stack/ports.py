@@ -17,7 +17,7 @@ from local_stack.workplace import Workplace, read_json, write_json
 
 HOST = "127.0.0.1"
 _reserved: dict[int, TextIO] = {}  # locks that go with this process
-PREFERRED = {"airflow": 8080, "mlflow": 5050, "s3": 4566, "device": 2222, "docs": 8090}
+PREFERRED = {"airflow": 8080, "mlflow": 5050, "s3": 4566, "device": 2222, "docs": 8090, "ec2": 4570}
 
 
 def choose_ports(place: Workplace, environment: Mapping[str, str] | None = None) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """What runs in the stack: each service's command, environment and sign of being ready.
 
-services = Services(place, ports, settings)
+services = Services(place, ports, settings, compute="ec2-spot")
 supervisor.start(services.s3())
 """
 
+import json
 import os
 import socket
 import sys
@@ -22,6 +23,7 @@ from local_stack.supervisor import Service
 from local_stack.workplace import Workplace, write_json
 
 BUCKET = "adbreak"
+LOCAL, EC2_SPOT = COMPUTES = ("local", "ec2-spot")  # where trainings run
 MLFLOW_BUCKET = "mlflow"
 ADMIN = "admin"
 TASKS_AT_ONCE = 4
@@ -47,6 +49,7 @@ class Services:
     place: Workplace
     ports: dict[str, int]
     settings: AirflowSettings
+    compute: str = LOCAL
 
     def url(self, service: str) -> str:
         """Return a service's address."""
@@ -73,11 +76,26 @@ class Services:
         }
 
     @property
+    def cloud_environment(self) -> dict[str, str]:
+        """What a program needs to find the simulated EC2; nothing where trainings are local."""
+        if self.compute == LOCAL:
+            return {}
+        return {f"AWS_ENDPOINT_URL_{name}": self.url("ec2") for name in ("EC2", "IAM", "SSM", "STS")}
+
+    @property
+    def cloud_config(self) -> str:
+        """The cloud's config, with the simulated account in it; empty where trainings are local."""
+        return "" if self.compute == LOCAL else str(self.place.state / "ec2" / "cloud.yaml")
+
+    @property
     def command_environment(self) -> dict[str, str]:
         """The environment of a command of ``ml_training`` that the launcher itself runs."""
         return {
             **self.base_environment,
             **self.storage_environment,
+            **self.cloud_environment,
+            "ADBREAK_COMPUTE": self.compute,
+            "ADBREAK_CLOUD_CONFIG": self.cloud_config,
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "ADBREAK_DATA_DIR": f"s3://{BUCKET}",
             "ADBREAK_WORK_DIR": str(self.place.state / "work"),
@@ -130,6 +148,17 @@ class Services:
         environment = {**self.base_environment, "PYTHONPATH": str(self.place.root / "include")}
         return Service("device", command, environment, lambda: listens(self.ports["device"]))
 
+    def ec2(self) -> Service:
+        """The simulated EC2, whose machines train in processes here and find bucket and MLflow of this stack."""
+        found_there = {"MLFLOW_TRACKING_URI": self.url("mlflow"), "MLFLOW_S3_ENDPOINT_URL": self.url("s3")}
+        command = [
+            *(str(self.place.python("stack")), "-m", "local_stack.ec2", "--folder", str(self.place.state / "ec2")),
+            *("--port", str(self.ports["ec2"]), "--s3-url", self.url("s3")),
+            *("--settings", json.dumps({"environment": found_there})),
+        ]
+        environment = {**self.base_environment, "PYTHONPATH": str(self.place.root / "include")}
+        return Service("ec2", command, environment, lambda: answers(f"{self.url('ec2')}/_machines"))
+
     def airflow_migrate_command(self) -> list[str]:
         """The command that makes or updates Airflow's database."""
         return self.airflow_command("db", "migrate")
@@ -181,6 +210,7 @@ class Services:
         write_json(passwords, {ADMIN: keys["password"]}, mode=0o600)
         return {
             **self.base_environment,
+            **self.cloud_environment,
             **self.settings.environment(self._connections(), self._variables()),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__API__BASE_URL": self.url("airflow"),
@@ -239,6 +269,8 @@ class Services:
     def _variables(self) -> dict[str, str]:
         return {
             "adbreak_bucket": BUCKET,
+            "adbreak_compute": self.compute,
+            "adbreak_cloud_config": self.cloud_config,
             "adbreak_work_dir": str(self.place.state / "work"),
             "adbreak_alerts_file": str(self.place.state / "alerts.jsonl"),
             "adbreak_delivery_keys": str(keys_folder(self.place)),

@@ -15,7 +15,7 @@ from local_stack.bucket import Bucket
 from local_stack.delivery import prepare_delivery
 from local_stack.errors import InputError, StackError, Stopped
 from local_stack.ports import choose_ports
-from local_stack.services import ADMIN, BUCKET, MLFLOW_BUCKET, Services
+from local_stack.services import ADMIN, BUCKET, LOCAL, MLFLOW_BUCKET, Services
 from local_stack.settings_file import read_settings_file
 from local_stack.supervisor import Service, Supervisor
 from local_stack.workplace import Workplace, read_json, write_json
@@ -47,10 +47,11 @@ class Stack:
         }
 
 
-def prepare_services(place: Workplace) -> Services:
+def prepare_services(place: Workplace, compute: str = LOCAL) -> Services:
     """Read the settings and choose the ports. Raises InputError before anything has started."""
     settings = read_settings_file(place.root / "airflow_settings.yaml")
-    return Services(place, choose_ports(place), settings)
+    write_json(place.state / "compute.json", compute)
+    return Services(place, choose_ports(place), settings, compute)
 
 
 def known_services(place: Workplace) -> Services:
@@ -58,7 +59,8 @@ def known_services(place: Workplace) -> Services:
     ports = read_json(place.state / "ports.json")
     if ports is None:
         raise InputError(f"no stack has run in {place.state} yet: start one with `make run`")
-    return Services(place, ports, read_settings_file(place.root / "airflow_settings.yaml"))
+    compute = read_json(place.state / "compute.json", LOCAL)
+    return Services(place, ports, read_settings_file(place.root / "airflow_settings.yaml"), compute)
 
 
 def start_stack(
@@ -84,8 +86,9 @@ def start_stack(
         _wait(supervisor, services.mlflow(), say)
 
     def all_services() -> None:
-        device = partial(_bring_up, supervisor, services.device(), say)
-        _all_at_once(supervisor, [storage, partial(_start_airflow, stack, say), device])
+        more = [services.device(), *([] if services.compute == LOCAL else [services.ec2()])]
+        beside_storage = [partial(_bring_up, supervisor, service, say) for service in more]
+        _all_at_once(supervisor, [storage, partial(_start_airflow, stack, say), *beside_storage])
         _settle(stack)
         ready()
 

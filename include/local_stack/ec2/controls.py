@@ -5,20 +5,25 @@ POST /_market/shortages {"instance_type": "g6.xlarge"}               DELETE /_ma
 POST /_market/prices {"instance_type": "g6.xlarge", "usd_per_hour": 2}
 POST /_market/quota {"code": "VcpuLimitExceeded"}
 GET  /_machines                       POST /_machines/timing {"boot_seconds": 3, "visibility_seconds": 5}
+    POST /_gates {"who": "machines", "seconds": 60}
 POST /_machines/i-0123/notice {"seconds": 2}         also: rebalance, kill {"who": "trainer"}, freeze; GET processes
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from local_stack.ec2.api import Control
 from local_stack.ec2.backend import Backend
 from local_stack.ec2.faults import Fault, Faults
+from local_stack.ec2.gate import Gate
 from local_stack.ec2.machines import Machines
 from local_stack.ec2.market import Market
 
 
-def controls(backend: Backend, faults: Faults, market: Market, machines: Machines) -> dict[str, Control]:
+def controls(
+    backend: Backend, faults: Faults, market: Market, machines: Machines, gates: Mapping[str, Gate]
+) -> dict[str, Control]:
     """Return the doors by name."""
 
     def control_faults(method: str, rest: str, content: dict[str, Any]) -> Any:
@@ -51,7 +56,12 @@ def controls(backend: Backend, faults: Faults, market: Market, machines: Machine
         instance_id, _, what = rest.partition("/")
         return _with_machine(machines, instance_id, what, content)
 
-    return {"faults": control_faults, "market": control_market, "machines": control_machines}
+    def control_gates(method: str, rest: str, content: dict[str, Any]) -> Any:
+        if method == "POST":
+            gates[content["who"]].cut(float(content["seconds"]), silent=bool(content.get("silent", False)))
+        return {who: gate.is_cut for who, gate in gates.items()}
+
+    return {"gates": control_gates, "faults": control_faults, "market": control_market, "machines": control_machines}
 
 
 def _with_machine(machines: Machines, instance_id: str, what: str, content: dict[str, Any]) -> Any:

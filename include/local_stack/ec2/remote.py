@@ -30,7 +30,6 @@ class RemoteEc2:
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self.url: str = facts["url"]
-        self.s3_url: str = facts["s3_url"]
         self.folder = Path(facts["folder"])
         self.environment: dict[str, str] = facts["environment"]
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -88,6 +87,10 @@ class RemoteEc2:
     def freeze(self, instance_id: str, who: str = "all") -> list[int]:
         """Stop processes without ending them."""
         return list(self._ask("POST", f"machines/{instance_id}/freeze", {"who": who}))
+
+    def cut_s3(self, seconds: float, *, who: str = "machines", silent: bool = False) -> None:
+        """Let ``machines`` or ``launchers`` reach no bucket for so long; ``silent``: without an answer at all."""
+        self._ask("POST", "gates", {"who": who, "seconds": seconds, "silent": silent})
 
     def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
         data = None if content is None else json.dumps(content).encode()

@@ -5,6 +5,7 @@
         ec2.faults.lose_next_answer("CreateFleet")
         ec2.market.no_capacity(instance_type="g6.xlarge")
         ec2.machines.notice(instance_id, seconds=2)
+        ec2.gates["machines"].cut(60)                   # they reach no bucket for a minute
 
 It needs the environment `stack`; ``local_stack.ec2.remote`` starts it from any other. Without ``s3_url`` the same
 server is the S3 too, in memory. Nothing of it stays when the context ends, or when this process is killed.
@@ -27,6 +28,7 @@ from local_stack.ec2.api import Api
 from local_stack.ec2.backend import Backend
 from local_stack.ec2.controls import controls
 from local_stack.ec2.faults import Faults
+from local_stack.ec2.gate import Gate
 from local_stack.ec2.machines import Machines, Timing
 from local_stack.ec2.market import Market
 from local_stack.ports import HOST
@@ -43,6 +45,7 @@ ROLE = "adbreak-trainer"
 class SimulatedEc2:
     """Runs until the context ends; see the module."""
 
+    gates: dict[str, Gate]  # the ways to the bucket: of machines, and of launchers
     faults: Faults
     market: Market
     machines: Machines
@@ -78,14 +81,14 @@ class SimulatedEc2:
             self.market = Market(prices, [f"{region}{letter}" for letter in "abcdef"[:ZONES]])
             api = exits.enter_context(Api(self.backend, self.market, self.faults, port=self._port))
             self.url = api.url
-            self.s3_url = self._s3_url or api.url
+            self.gates = {who: exits.enter_context(Gate(self._s3_url or api.url)) for who in ("machines", "launchers")}
             environment = {**self._on_machines(region), TAG_VARIABLE: tag}
             self.machines = Machines(
                 self.backend, self.folder / "machines", environment=environment, timing=self._timing
             )
             exits.enter_context(self.machines)
             self._make_account(region)
-            api.controls.update(controls(self.backend, self.faults, self.market, self.machines))
+            api.controls.update(controls(self.backend, self.faults, self.market, self.machines, self.gates))
             self._exits = exits.pop_all()
         return self
 
@@ -100,7 +103,7 @@ class SimulatedEc2:
         return {
             "ADBREAK_COMPUTE": "ec2-spot",
             "ADBREAK_CLOUD_CONFIG": str(self.config_path),
-            "AWS_ENDPOINT_URL": self.s3_url,
+            "AWS_ENDPOINT_URL": self.gates["launchers"].url,
             **{f"AWS_ENDPOINT_URL_{name}": self.url for name in ("EC2", "IAM", "SSM", "STS")},
             "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
             "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
@@ -111,7 +114,7 @@ class SimulatedEc2:
 
     def facts(self) -> dict[str, Any]:
         """Return the addresses, for another process."""
-        return {"url": self.url, "s3_url": self.s3_url, "folder": str(self.folder), "environment": self.environment}
+        return {"url": self.url, "folder": str(self.folder), "environment": self.environment}
 
     def _on_machines(self, region: str) -> dict[str, str]:
         """Return the environment of what runs on a machine; its credentials come from its metadata service."""
@@ -122,7 +125,7 @@ class SimulatedEc2:
             link.symlink_to(ML_ENVIRONMENT)
         return {
             "ADBREAK_HOME": str(home),
-            "AWS_ENDPOINT_URL": self.s3_url,
+            "AWS_ENDPOINT_URL": self.gates["machines"].url,
             "AWS_DEFAULT_REGION": CREDENTIALS["region_name"],
             "LANG": "C.UTF-8",
             "NO_PROXY": f"{HOST},localhost",
