@@ -32,16 +32,25 @@ class SecondPass:
 
     def look(self, boundaries: Sequence[float]) -> list[CloseLook | None]:
         """Look at every frame within 3 s of each boundary; None where there are none to be had."""
-        with WorkerPool(available_cores(), threads=True) as pool:
-            return list(pool.map(self._look, boundaries))
+        cores = available_cores()
+        shares = [boundaries[start::cores] for start in range(min(cores, len(boundaries)))]
+        looks: list[CloseLook | None] = [None] * len(boundaries)
+        with WorkerPool(cores, threads=True) as pool:
+            for start, share in enumerate(pool.map(self._looks, shares)):
+                looks[start::cores] = share
+        return looks
 
-    def _look(self, seconds: float) -> CloseLook | None:
+    def _looks(self, boundaries: Sequence[float]) -> list[CloseLook | None]:
+        with MediaFile(self._location) as media:
+            return [self._look(media, seconds) for seconds in boundaries]
+
+    def _look(self, media: MediaFile, seconds: float) -> CloseLook | None:
         low, high = max(0.0, seconds - REACH_SECONDS - MARGIN_SECONDS), seconds + REACH_SECONDS + MARGIN_SECONDS
         times: list[float] = []
         changes: list[float] = []
         black: list[float] = []
         before = None
-        for at, image in self._pictures(low, high):
+        for at, image in self._pictures(media, low, high):
             colours = block_colours(image)
             times.append(at)
             changes.append(0.0 if before is None else colour_change(colours, before))
@@ -51,16 +60,15 @@ class SecondPass:
             return None
         return CloseLook(np.array(times), np.array(changes, np.float32), np.array(black, np.float32))
 
-    def _pictures(self, low: float, high: float) -> Iterator[tuple[float, Image]]:
-        with MediaFile(self._location) as media:
-            base = media.video.time_base
-            media.seek(round((low + self._zero) / base))
-            for number, frame in enumerate(_frames(media)):
-                at = float(frame.pts * base) - self._zero
-                if at > high or number > MOST_FRAMES:
-                    return
-                if at >= low:
-                    yield at, media.picture(frame, FRAME_SIZE)
+    def _pictures(self, media: MediaFile, low: float, high: float) -> Iterator[tuple[float, Image]]:
+        base = media.video.time_base
+        media.seek(round((low + self._zero) / base))
+        for number, frame in enumerate(_frames(media)):
+            at = float(frame.pts * base) - self._zero
+            if at > high or number > MOST_FRAMES:
+                return
+            if at >= low:
+                yield at, media.picture(frame, FRAME_SIZE)
 
 
 def _frames(media: MediaFile) -> Iterator[Any]:
