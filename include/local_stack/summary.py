@@ -34,6 +34,7 @@ def render(
     retraining = facts.get("retraining", {})
     for at in range(len(retraining.get("parity_and_size", []))):
         lines += dataset_lines(_at(retraining, "dataset_version", at))
+        lines += cost_lines(_at(retraining, "training", at).get("cost"))
         lines += model_lines(retraining, facts.get("promotion", {}), at)
     lines += delivery_lines(_at(facts.get("delivery", {}), "check", 0))
     phases = ", ".join(f"{name} {clock(seconds)}" for name, seconds in durations.items())
@@ -93,6 +94,17 @@ def dataset_lines(dataset: Mapping[str, Any]) -> list[str]:
     ]
     unit = f" (split by {dataset['split_unit']})" if dataset.get("split_unit") else ""
     return _entry("frames", f"{'; '.join(parts)}{unit}")
+
+
+def cost_lines(cost: Mapping[str, Any] | None) -> list[str]:
+    """Say what machines of a cloud cost; nothing where the training was local."""
+    if not cost:
+        return []
+    counts = [(cost["machines"], "machine" if cost["machines"] == 1 else "machines")]
+    counts += [(cost["interruptions"], "taken away")] * bool(cost["interruptions"])
+    said = f"{cost['usd']:.4f} USD{' (simulated)' if cost.get('simulated') else ''}, an estimate until the bill comes"
+    machines = ", ".join(f"{count} {name}" for count, name in counts)
+    return _entry("cost", f"{said}; {machines}, {clock(cost['seconds'])}")
 
 
 def model_lines(retraining: Mapping[str, list[Any]], promotion: Mapping[str, list[Any]], at: int) -> list[str]:

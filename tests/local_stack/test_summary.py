@@ -40,6 +40,14 @@ def test_an_accepted_model_shows_where_its_promotion_put_it(facts):
     assert "base-general-v1.1.0 (MLflow version 2), aliases: candidate, champion" in page(facts)
 
 
+def test_what_machines_of_a_cloud_cost_is_said_with_the_word_simulated(facts):
+    assert " cost " not in page(facts)
+    cost = {"usd": 0.0123, "seconds": 312.0, "machines": 2, "interruptions": 1, "simulated": True, "job": "s3://a/b"}
+    facts["retraining"]["training"] = [{"run_id": "0f", "cost": cost}]
+    said = " ".join(page(facts).split())
+    assert "cost 0.0123 USD (simulated), an estimate until the bill comes; 2 machines, 1 taken away, 5:12" in said
+
+
 def test_what_the_device_runs_is_named(facts):
     board = "simulated Raspberry Pi (this machine)"
     check = {"device": "pi_local", "board": board, "outcome": "updated", "message": "there is no challenger"}
