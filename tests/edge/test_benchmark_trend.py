@@ -1,6 +1,7 @@
 """The trend over versions: one curve for each device and model, in a real MLflow database."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,35 @@ def test_each_device_gets_a_curve_over_the_versions(
     assert set(runs["base-general on laptop"].data.metrics) == {
         "simulated_p50_ms", "simulated_p95_ms", "simulated_peak_memory_mb",
     }  # fmt: skip
+
+
+def noting(calls: list[str], name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``original`` so that each call leaves its name in ``calls``."""
+
+    def note(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return original(*args, **kwargs)
+
+    return note
+
+
+def test_more_versions_take_no_more_requests(
+    server: RegistryServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    root, asked = tmp_path / "data", list[str]()
+    for day in range(1, 9):
+        sha256 = f"night-{day}"
+        server.create("base-general", source="adbreak-folder:x", run_id=None, tags={"sha256": sha256})
+        keep(root, device="pi5", sha256=sha256, p95=14.0 - day, day=day)
+    for method in ("get_metric_history", "log_batch", "log_metric"):
+        monkeypatch.setattr(MlflowClient, method, noting(asked, method, getattr(MlflowClient, method)))
+    assert run(capsys, "--data-dir", str(root)) == {"base-general on pi5": 8}
+    assert sorted(asked) == ["get_metric_history"] * 3 + ["log_batch"]  # one curve each of p50, p95 and memory
+    asked.clear()
+    assert run(capsys, "--data-dir", str(root)) == {"base-general on pi5": 0}
+    assert asked == ["get_metric_history"] * 3
 
 
 def run(capsys: pytest.CaptureFixture[str], *options: str) -> Any:

@@ -14,6 +14,7 @@ from ml_training.registry.server import RegistryServer, registry_errors
 from ml_training.utils.records import Record
 
 OWNER_TAG = "adbreak.trend"
+LARGEST_BATCH = 1000  # metrics that MLflow takes in one request: https://mlflow.org/docs/latest/rest-api.html#log-batch
 
 
 class Point(Record):
@@ -30,18 +31,22 @@ def record_points(server: RegistryServer, *, experiment: str, run_name: str, poi
     Raises RegistryError when the server refuses.
     """
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
     with registry_errors(f"recording {run_name}", server.address):
         client = MlflowClient(server.address, server.address)
         run_id = _run(client, experiment, run_name)
-        written = 0
-        for point in points:
-            moment = int(point.at.timestamp() * 1000)
-            news = {name: value for name, value in point.metrics.items() if not _has(client, run_id, name, point.step)}
-            for name, value in news.items():
-                client.log_metric(run_id, name, value, timestamp=moment, step=point.step)
-            written += bool(news)
-    return written
+        names = sorted({name for point in points for name in point.metrics})
+        known = {name: {item.step for item in client.get_metric_history(run_id, name)} for name in names}
+        news = [
+            Metric(name, value, int(point.at.timestamp() * 1000), point.step)
+            for point in points
+            for name, value in point.metrics.items()
+            if point.step not in known[name]
+        ]
+        for start in range(0, len(news), LARGEST_BATCH):
+            client.log_batch(run_id, metrics=news[start : start + LARGEST_BATCH])
+    return len({metric.step for metric in news})
 
 
 def _run(client: Any, experiment: str, run_name: str) -> str:
@@ -53,7 +58,3 @@ def _run(client: Any, experiment: str, run_name: str) -> str:
     run_id = client.create_run(experiment_id, run_name=run_name, tags={OWNER_TAG: run_name}).info.run_id
     client.set_terminated(run_id)
     return str(run_id)
-
-
-def _has(client: Any, run_id: str, name: str, step: int) -> bool:
-    return any(item.step == step for item in client.get_metric_history(run_id, name))
