@@ -176,6 +176,18 @@ def test_a_model_that_fails_its_trial_is_not_tried_again_until_asked(world, home
     assert look(home, again=True)["outcome"] == "updated"
 
 
+def test_a_trial_that_was_ended_is_made_again(world, home):
+    world.publish("1.1.0")
+
+    def ended(folder, limits):
+        raise UpdateRefused("SIGKILL ended it", kind="trial_ended")
+
+    assert look(home, trial=ended)["kind"] == "trial_ended"
+    world.server.requests.clear()
+    assert look(home)["outcome"] == "updated"
+    assert not [path for _, path, _ in world.server.requests if "model.tflite" in path]  # it is here already
+
+
 def test_a_rollback_by_hand_holds_until_there_is_another_version(world, home):
     world.publish("1.1.0")
     look(home)

@@ -1,4 +1,5 @@
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -102,14 +103,25 @@ def test_a_manifest_cannot_name_a_file_elsewhere(tmp_path):
 def test_a_valid_file_that_crashes_the_runtime_is_refused_and_takes_nobody_with_it(tmp_path):
     folder = write(tmp_path / "m", model=crashing_model())
     (folder / "golden.npz").write_bytes(golden(COLOUR.read_bytes()))
-    with pytest.raises(UpdateRefused, match=r"crashes the runtime \(SIG"):
+    with pytest.raises(UpdateRefused, match=r"crashes the runtime \(SIG") as refused:
         try_model(folder, Limits())
+    assert refused.value.kind == "trial"
 
 
 def test_a_trial_without_an_end_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "TIMEOUT_SECONDS", 0.01)
-    with pytest.raises(UpdateRefused, match="no answer within"):
+    with pytest.raises(UpdateRefused, match="no answer within") as refused:
         try_model(write(tmp_path / "m"), Limits())
+    assert refused.value.kind == "trial_ended"
+
+
+def test_a_trial_that_is_killed_is_no_word_on_the_model(tmp_path, monkeypatch):
+    command = ["sh", "-c", "kill -KILL $$"]
+    run = subprocess.run
+    monkeypatch.setattr(trial.subprocess, "run", lambda words, **options: run(command, **options))
+    with pytest.raises(UpdateRefused, match="SIGKILL ended it") as refused:
+        try_model(tmp_path, Limits())
+    assert refused.value.kind == "trial_ended"
 
 
 def test_the_command_says_what_it_found(tmp_path, capsys, monkeypatch):

@@ -76,7 +76,7 @@ class Checks:
         self._process = None
 
     def _first_due(self, home: Home, config: Config, clock: Clock) -> float:
-        """Return when to check, by the clock that begins with the machine: a service that crashes does not wait anew."""
+        """Return when to check by the clock that begins with the machine: who starts again does not wait anew."""
         own = self._every * unit_interval(config.device_id, "check")
         last = read_state(home).last_check.get("at")
         age = (clock.now() - datetime.fromisoformat(last)).total_seconds() if last else self._every

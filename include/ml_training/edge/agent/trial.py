@@ -25,6 +25,7 @@ from ml_training.utils.errors import ModelError, UpdateRefused
 TIMEOUT_SECONDS = 120
 MEMORY_BYTES = 2_000_000_000  # of address space; a model and its runtime take a quarter of it
 RUNS = 50
+ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
 STEPS_OF_ANOTHER_RUNTIME = 2
 
 
@@ -36,7 +37,11 @@ class Limits(NamedTuple):
 
 
 def try_model(folder: Path, limits: Limits) -> dict[str, Any]:
-    """Run the trial in a process of its own; returns what it measured. Raises UpdateRefused that says what failed."""
+    """Run the trial in a process of its own; returns what it measured.
+
+    Raises UpdateRefused: of the kind ``trial`` it says what the model failed in; of the kind ``trial_ended`` it says
+    nothing about the model, for the device may have been busy, or had no memory.
+    """
     command = [
         sys.executable, "-m", "ml_training.edge.agent.trial", "--model", str(folder),
         "--threads", str(limits.threads), "--largest-latency-ms", str(limits.largest_latency_ms),
@@ -46,9 +51,9 @@ def try_model(folder: Path, limits: Limits) -> dict[str, Any]:
             command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UpdateRefused(
-            f"{_label(folder)} fails the trial: no answer within {TIMEOUT_SECONDS} s", kind="trial"
-        ) from error
+        raise _ended(folder, f"no answer within {TIMEOUT_SECONDS} s") from error
+    if done.returncode in ENDED_FROM_OUTSIDE:
+        raise _ended(folder, f"{signal.Signals(-done.returncode).name} ended it, perhaps for want of memory")
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
         raise UpdateRefused(f"{_label(folder)} fails the trial: it crashes the runtime ({name})", kind="trial")
@@ -101,6 +106,10 @@ def _latency(model: Any, golden: dict[str, Any]) -> dict[str, float]:
         times_ms.append((time.perf_counter() - start) * 1000)
     measured = times_ms[3:]  # the first ones warm up
     return {f"p{percent}": round(float(np.percentile(measured, percent)), 3) for percent in (50, 95)}
+
+
+def _ended(folder: Path, what: str) -> UpdateRefused:
+    return UpdateRefused(f"{_label(folder)} did not come to the end of its trial: {what}", kind="trial_ended")
 
 
 def _label(folder: Path) -> str:
