@@ -88,7 +88,11 @@ def by_job(machine: Instance, limits: Limits, now: datetime) -> Finding | None:
         attempts = {attempt.number: attempt for attempt in job.attempts()}
         if int(number) not in attempts:
             raise Unreadable(f"{uri} knows nothing of attempt {number}: it may be another bucket")
-        return _ended(job, int(number), attempts, now - limits.grace) or _silent(machine, job, int(number), limits, now)
+        return (
+            _ended(job, int(number), attempts, now - limits.grace)
+            or _double(machine, job, int(number), now - limits.grace)
+            or _silent(machine, job, int(number), limits, now)
+        )
 
 
 def by_run(machine: Instance, limits: Limits, now: datetime, runs: AirflowRuns | None) -> Finding | None:
@@ -119,6 +123,14 @@ def _ended(job: Job, number: int, attempts: dict[int, Attempt], before: datetime
     if reason is not None and storage.stat(job.at("cancel.json")).modified <= before:
         return Finding("cancelled", f"{job.job_id} was cancelled: {reason}")
     return None
+
+
+def _double(machine: Instance, job: Job, number: int, before: datetime) -> Finding | None:
+    """Find that another machine is written down as the one of this attempt."""
+    launch = job.launch(number)
+    if launch is None or launch.instance_id == machine.instance_id or launch.at > before or job.spec().machines > 1:
+        return None
+    return Finding("double", f"attempt {number} of {job.job_id} has another machine, {launch.instance_id}")
 
 
 def _silent(machine: Instance, job: Job, number: int, limits: Limits, now: datetime) -> Finding | None:
