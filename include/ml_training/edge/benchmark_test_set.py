@@ -9,9 +9,9 @@ run of the same files. So few frames say whether the device judges, not how good
 
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,7 @@ from ml_training.inference.description import ViewDescription
 from ml_training.inference.models import fit_size, window_places
 from ml_training.inference.parts import TflitePart
 from ml_training.inference.scorer import load_interpreter
-from ml_training.inference.sound import clip_windows, hear
-from ml_training.inference.stretch import Stretch
+from ml_training.inference.sound import sound_inputs
 from ml_training.training.split_frames import SplitFrames, open_stretch, read_split_frames
 from ml_training.utils.errors import DataError, StorageError
 
@@ -29,6 +28,23 @@ BLOCK = 16  # frames in a row, half of them before the border
 Arrays = dict[str, npt.NDArray[Any]]
 
 logger = logging.getLogger(__name__)
+
+
+class _Model(NamedTuple):
+    """The model's files, open, and how it is used."""
+
+    parts: list[TflitePart]
+    view: ViewDescription
+    bands: int | None
+    column: int  # of the ads
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Self:
+        names = [str(part["file"]) for part in manifest["parts"]]
+        parts = [TflitePart(load_interpreter(Path(name), content=files[name])) for name in names]
+        column = list(manifest["labels"]).index("ad") if parts[-1].output_shape[-1] > 1 else 0
+        view = ViewDescription.model_validate(manifest.get("view") or {})
+        return cls(parts, view, manifest.get("mfcc_bands"), column)
 
 
 def make_test_set(
@@ -43,19 +59,18 @@ def make_test_set(
         return None
     try:
         split = read_split_frames(data_dir, str(dataset_id), "test")
-        blocks = [_block(files, manifest, split, chosen, data_dir) for chosen in choose_blocks(split, frames)]
+        chosen = choose_blocks(split, frames)
+        if not chosen:
+            logger.warning("no test set travels along: the test split has no border of an ad")
+            return None
+        model = _Model.of(files, manifest)
+        blocks = [_block(model, split, places, data_dir) for places in chosen]
     except (DataError, StorageError) as error:
         logger.warning("no test set travels along: %s", error)
         return None
-    if not blocks:
-        logger.warning("no test set travels along: the test split has no border of an ad")
-        return None
-    arrays = join_blocks(blocks)
-    labels = list(manifest["labels"])
-    column = labels.index("ad") if _outputs(manifest) > 1 else 0
     buffer = io.BytesIO()
-    numbers = {"threshold": np.float64(manifest["threshold"]), "column": np.int64(column)}
-    np.savez_compressed(buffer, **numbers, **arrays)  # type: ignore[arg-type]
+    numbers = {"threshold": np.float64(manifest["threshold"]), "column": np.int64(model.column)}
+    np.savez_compressed(buffer, **numbers, **join_blocks(blocks))  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -83,64 +98,28 @@ def join_blocks(blocks: list[Arrays]) -> Arrays:
     return {name: np.concatenate([block[name] for block in moved]) for name in moved[0]}
 
 
-def _block(
-    files: Mapping[str, bytes],
-    manifest: Mapping[str, Any],
-    split: SplitFrames,
-    chosen: npt.NDArray[np.int64],
-    data_dir: str,
-) -> Arrays:
+def _block(model: _Model, split: SplitFrames, chosen: npt.NDArray[np.int64], data_dir: str) -> Arrays:
     """Return one block: pictures that its windows show, once each, and what the model makes of its frames."""
     recording = next(part for _, part in split.recordings() if part.start <= chosen[0] < part.stop)
     stretch = open_stretch(split.take(recording), data_dir)
-    view = ViewDescription.model_validate(manifest.get("view") or {})
-    windows = window_places(stretch.pts_seconds, view)[chosen - recording.start]
-    shown, places = np.unique(windows, return_inverse=True)
-    parts = list(_parts(files, manifest))
-    trunk = parts[0]
+    own = chosen - recording.start
+    shown, places = np.unique(window_places(stretch.pts_seconds, model.view)[own], return_inverse=True)
+    trunk, *rest = model.parts
     (shape,) = trunk.input_shapes.values()
     images = np.concatenate([fit_size(stretch.images(int(place), int(place) + 1), shape) for place in shown])
     (pictures,) = trunk.prepare({"image": images}).values()
     outputs = trunk.run({"image": images})
-    arrays: Arrays = {"pictures": pictures, "places": places.reshape(windows.shape), "labels": split.labels[chosen]}
-    if len(parts) > 1:
-        heard = _heard(stretch, stretch.pts_seconds[chosen - recording.start], view, manifest.get("mfcc_bands"))
-        inputs = {"embeddings": outputs[arrays["places"]], **heard}
-        outputs = parts[1].run(inputs)
-        prepared = parts[1].prepare(inputs)
-        arrays |= {f"head_{name}": values for name, values in prepared.items() if not _is_window(values, trunk)}
-    else:
+    arrays: Arrays = {"pictures": pictures, "places": places.reshape(len(own), -1), "labels": split.labels[chosen]}
+    if not rest:
         outputs = outputs[arrays["places"][:, 0]]
-    column = list(manifest["labels"]).index("ad") if outputs.shape[1] > 1 else 0
-    return {**arrays, "expected": outputs[:, column].astype(np.float32)}
-
-
-def _parts(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Iterator[TflitePart]:
-    for name in part_files(manifest):
-        yield TflitePart(load_interpreter(Path(name), content=files[name]))
-
-
-def part_files(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the names of a model's files, the first part's first."""
-    return [str(part["file"]) for part in manifest.get("parts") or [{"file": "model.tflite"}]]
+    for head in rest:
+        heard = sound_inputs(stretch, stretch.pts_seconds[own], seconds=model.view.sound_seconds, bands=model.bands)
+        inputs = {"embeddings": outputs[arrays["places"]], **heard}
+        outputs = head.run(inputs)
+        prepared = head.prepare(inputs)
+        arrays |= {f"head_{name}": values for name, values in prepared.items() if not _is_window(values, trunk)}
+    return {**arrays, "expected": outputs[:, model.column].astype(np.float32)}
 
 
 def _is_window(values: npt.NDArray[Any], trunk: TflitePart) -> bool:
     return values.ndim == 3 and values.shape[-1] == trunk.output_shape[-1]
-
-
-def _heard(
-    stretch: Stretch, pts_seconds: npt.NDArray[np.float64], view: ViewDescription, bands: int | None
-) -> dict[str, npt.NDArray[np.float32]]:
-    if view.sound_seconds is None or bands is None:
-        return {}
-    sound = hear(stretch, pts_seconds, seconds=view.sound_seconds, bands=bands)
-    flags = np.full((len(pts_seconds), 1), 0.0 if sound is None else 1.0, np.float32)
-    if sound is None:
-        windows = clip_windows(view.sound_seconds[1] - view.sound_seconds[0])
-        sound = np.zeros((len(pts_seconds), windows, bands), np.float32)
-    return {"sound": sound, "has_sound": flags}
-
-
-def _outputs(manifest: Mapping[str, Any]) -> int:
-    return int(manifest["output"]["shape"][-1])

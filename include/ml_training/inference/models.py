@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ml_training.inference.description import ModelDescription, ViewDescription, read_description
 from ml_training.inference.embedding import embedding_part
 from ml_training.inference.parts import Part, load_part
-from ml_training.inference.sound import clip_windows, hear
+from ml_training.inference.sound import sound_inputs
 from ml_training.inference.stretch import Images, Stretch
 from ml_training.inference.windows import places_near
 from ml_training.utils.errors import ModelError
@@ -136,24 +136,14 @@ class SequenceModel:
         """Return scores, classes and embeddings."""
         embeddings = self.embeddings(stretch)
         places = window_places(stretch.pts_seconds, self._view)
-        outputs = [
-            self._head.run({"embeddings": embeddings[places[batch]], **self._heard(stretch, batch)})
-            for batch in _batches(len(stretch))
-        ]
+        outputs = []
+        for batch in _batches(len(stretch)):
+            pts_seconds = stretch.pts_seconds[batch]
+            heard = sound_inputs(stretch, pts_seconds, seconds=self._view.sound_seconds, bands=self._bands)
+            outputs.append(self._head.run({"embeddings": embeddings[places[batch]], **heard}))
         whole = np.concatenate(outputs) if outputs else np.zeros((0, *self._head.output_shape), np.float32)
         classes = _classes(whole, self.class_names)
         return Reading(ad_scores(classes, self.class_names), classes, embeddings)
-
-    def _heard(self, stretch: Stretch, batch: slice) -> dict[str, Floats]:
-        seconds = self._view.sound_seconds
-        if seconds is None or self._bands is None:
-            return {}
-        pts_seconds = stretch.pts_seconds[batch]
-        sound = hear(stretch, pts_seconds, seconds=seconds, bands=self._bands)
-        flags = np.full((len(pts_seconds), 1), 0.0 if sound is None else 1.0, np.float32)
-        if sound is None:
-            sound = np.zeros((len(pts_seconds), clip_windows(seconds[1] - seconds[0]), self._bands), np.float32)
-        return {"sound": sound, "has_sound": flags}
 
 
 def window_places(pts_seconds: npt.NDArray[np.float64], view: ViewDescription) -> npt.NDArray[np.int64]:

@@ -41,6 +41,22 @@ def scale_mfcc(coefficients: npt.NDArray[Any]) -> Floats:
     return np.clip((coefficients - centre) / spread, -LIMIT, LIMIT).astype(np.float32)
 
 
+def sound_inputs(
+    stretch: Stretch, pts_seconds: npt.NDArray[np.float64], *, seconds: tuple[float, float] | None, bands: int | None
+) -> dict[str, Floats]:
+    """Return a head's inputs ``sound`` [n, windows, bands] and ``has_sound`` [n, 1]; none for one that hears nothing.
+
+    ``seconds`` and ``bands`` as for ``hear``.
+    """
+    if seconds is None or bands is None:
+        return {}
+    sound = hear(stretch, pts_seconds, seconds=seconds, bands=bands)
+    flags = np.full((len(pts_seconds), 1), 0.0 if sound is None else 1.0, np.float32)
+    if sound is None:
+        sound = np.zeros((len(pts_seconds), clip_windows(seconds[1] - seconds[0]), bands), np.float32)
+    return {"sound": sound, "has_sound": flags}
+
+
 def hear(
     stretch: Stretch, pts_seconds: npt.NDArray[np.float64], *, seconds: tuple[float, float], bands: int
 ) -> Floats | None:
