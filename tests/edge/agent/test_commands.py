@@ -45,6 +45,13 @@ def test_settings_change_one_by_one(device, capsys):
     assert (config.assigned, config.device_id, config.threads) == (("sports-nfl", "base-general"), "pi5", 2)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", ""])
+def test_a_damaged_configuration_is_said(device, capsys, content):
+    (device / "config.json").write_text(content)
+    code, result = call(capsys, "setup", "--home", device, "--board", "Pi")
+    assert (code, result["error"], "set it up anew" in result["message"]) == (2, "ConfigError", True)
+
+
 def test_a_correction_is_stored(device, capsys):
     words = ["correct", "--home", device, "--start", 120, "--end", 150, "--label", "content"]
     record_id = call(capsys, *words)[1]["record_id"]
@@ -63,6 +70,7 @@ def test_what_is_missing_is_said(tmp_path, capsys):
     assert "--root" in call(capsys, *words)[1]["message"]
     (tmp_path / "root.json").write_text("{}")
     assert "is not the root" in call(capsys, *words, "--root", tmp_path / "root.json")[1]["message"]
+    assert not (tmp_path / "new").exists()
     with pytest.raises(SystemExit) as stopped:
         main(["check", "--nonsense"])
     assert stopped.value.code == 2

@@ -19,7 +19,13 @@ def test_what_is_not_given_has_its_default():
         ({"device_id": "../other"}, "device_id: expected a name"),
         ({"delivery_url": "ftp://x"}, "delivery_url: expected an http"),
         ({"store_byte": 5}, "unknown field 'store_byte', meant is 'store_bytes'"),
-        ({"threads": "two"}, "threads: expected a number"),
+        ({"threads": "two"}, "threads: expected a whole number"),
+        ({"threads": 2.0}, "threads: expected a whole number, received 2.0"),
+        ({"rate_limit_bytes_per_second": 1e6}, "rate_limit_bytes_per_second: expected a whole number"),
+        ({"crash_limit": True}, "crash_limit: expected a whole number"),
+        ({"check_minutes": float("nan")}, "check_minutes: expected a number"),
+        ({"check_minutes": "60"}, "check_minutes: expected a number"),
+        ({"hard_examples_per_day": -1}, "hard_examples_per_day: expected 0 or more"),
         ({"threads": 0}, "threads: expected more than 0"),
         ({"assigned": "base-general"}, "assigned: expected a list"),
         ({"assigned": []}, "at least one model"),
@@ -28,6 +34,11 @@ def test_what_is_not_given_has_its_default():
 def test_a_wrong_field_is_named(change, message):
     with pytest.raises(ConfigError, match=message):
         config_from({**GOOD, **change})
+
+
+def test_none_and_no_limit_can_be_said():
+    config = config_from({**GOOD, "hard_examples_per_day": 0, "rate_limit_bytes_per_second": None, "check_minutes": 5})
+    assert (config.hard_examples_per_day, config.rate_limit_bytes_per_second, config.check_minutes) == (0, None, 5)
 
 
 def test_a_missing_configuration_names_the_command(tmp_path):

@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import fcntl
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -59,19 +60,19 @@ class Config:
             raise ConfigError(f"delivery_url: expected an http(s) address, received {self.delivery_url!r}")
         if not self.assigned:
             raise ConfigError("assigned: expected at least one model name, received none")
-        for name in POSITIVE:
+        for name in NUMBERS:
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{name}: expected more than 0, received {value:g}")
+            if value is not None and (value < 0 or (value == 0 and name not in MAY_BE_ZERO)):
+                expected = "0 or more" if name in MAY_BE_ZERO else "more than 0"
+                raise ConfigError(f"{name}: expected {expected}, received {value:g}")
 
 
-POSITIVE = (
-    "threads", "check_minutes", "telemetry_minutes", "rate_limit_bytes_per_second", "daily_download_bytes",
-    "daily_upload_bytes", "store_bytes", "largest_latency_ms", "probation_minutes", "crash_limit",
-)  # fmt: skip
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 TEXTS = ("device_id", "delivery_url", "board", "input")
 LISTS = ("assigned", "input_options")
+NUMBERS = tuple(name for name in FIELDS if name not in (*TEXTS, *LISTS))
+WHOLE = tuple(name for name in NUMBERS if FIELDS[name].type is not float)
+MAY_BE_ZERO = ("hard_examples_per_day",)
 OPTIONAL = ("board", "input", "rate_limit_bytes_per_second")
 
 
@@ -97,8 +98,11 @@ def _checked(name: str, value: Any) -> Any:
     elif name in LISTS:
         fits = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
         expected = "a list of texts"
+    elif name in WHOLE:
+        fits, expected = isinstance(value, int) and not isinstance(value, bool), "a whole number"
     else:
-        fits, expected = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        expected = "a number"
     if not fits:
         raise ConfigError(f"config.json: {name}: expected {expected}, received {json.dumps(value)}")
     return tuple(value) if name in LISTS else value
@@ -123,15 +127,22 @@ class Home:
 
     def read_config(self) -> Config:
         """Read ``config.json``. Raises ConfigError."""
+        content = self.read_config_content()
+        if content is None:
+            raise ConfigError(f"{self.folder} has no config.json: write it with the command setup")
+        return config_from(content)
+
+    def read_config_content(self) -> dict[str, Any] | None:
+        """Return what ``config.json`` holds, None where there is none. Raises ConfigError where it is damaged."""
         try:
             content = json.loads(self.config_file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigError(f"{self.folder} has no config.json: write it with the command setup") from error
+        except FileNotFoundError:
+            return None
         except ValueError as error:
-            raise ConfigError(f"{self.config_file} is not JSON: {error}") from error
+            raise ConfigError(f"{self.config_file} is not JSON: {error}; remove it, and set it up anew") from error
         if not isinstance(content, dict):
-            raise ConfigError(f"{self.config_file}: expected an object")
-        return config_from(content)
+            raise ConfigError(f"{self.config_file}: expected an object; remove it, and set it up anew")
+        return content
 
     def write_config(self, content: dict[str, Any]) -> Config:
         """Check and write ``config.json``."""

@@ -19,13 +19,13 @@ from ml_training.utils.errors import ConfigError, UsageError
 
 
 def set_up(home: Home, given: dict[str, Any], root: Path | None) -> dict[str, Any]:
-    """Write ``config.json`` with what is given, and the trusted root. Raises ConfigError."""
-    content = json.loads(home.config_file.read_text(encoding="utf-8")) if home.config_file.exists() else {}
-    config = home.write_config({**content, **given})
-    if root is not None:
-        write_atomically(home.root_file, _read_root(root))
-    elif not home.root_file.exists() and not (home.metadata / "root.json").exists():
+    """Write ``config.json`` with what is given, and the trusted root; all of it or nothing. Raises ConfigError."""
+    trusted = _read_root(root) if root is not None else None
+    if trusted is None and not home.root_file.exists() and not (home.metadata / "root.json").exists():
         raise ConfigError("expected --root: the delivery's root.json, from where its keys are")
+    config = home.write_config({**(home.read_config_content() or {}), **given})
+    if trusted is not None:
+        write_atomically(home.root_file, trusted)
     return {"home": str(home.folder), "device_id": config.device_id, "delivery_url": config.delivery_url}
 
 
