@@ -117,7 +117,7 @@ class KeyRing:
             raise UsageError(
                 f"expected an address that begins with {CLOUD} for a key of {', '.join(ONLINE)}, received {role}={uri}"
             )
-        _, public = cloud_key(uri)
+        public = cloud_key(uri)
         if any((known.role, known.keyid) == (role, public.keyid) for known in self.entries):
             raise UsageError(f"{uri} is a key of {role} already: make another one in the key service, and name that")
         number = 1 + sum(entry.role == role for entry in self.entries)
@@ -167,15 +167,14 @@ def create_keys(folder: Path, uris: Mapping[str, str] | None = None, offline: Pa
     return ring
 
 
-def cloud_key(uri: str) -> tuple[str, Key]:
+def cloud_key(uri: str) -> Key:
     """Fetch the public half of a key from AWS's key service. Raises DeliveryError that says what is missing."""
     try:
-        found, key = AWSSigner.import_(uri.removeprefix(CLOUD))
+        return AWSSigner.import_(uri.removeprefix(CLOUD))[1]
     except UnsupportedLibraryError as error:
         raise DeliveryError(f"{uri} needs boto3 and cryptography in this environment: {error}") from error
     except Exception as error:  # botocore's errors, of which this module knows nothing: see the library's docs
         raise DeliveryError(f"the key service does not give {uri}: {error}") from error
-    return found, key
 
 
 def _file_signer(path: Path, entry: KeyEntry) -> Signer:
