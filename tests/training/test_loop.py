@@ -1,8 +1,13 @@
 """The loop learns, goes on after a kill at any step as if nothing had happened, and says when it cannot."""
 
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 import tf_keras as keras
+from ml_training.cloud.jobs import Attempt, Job
 from ml_training.training.checkpoints import CheckpointStore, Timer, TrainingState
 from ml_training.training.feeds import ArrayFeed, targets_of
 from ml_training.training.learner import Learner
@@ -16,7 +21,8 @@ from ml_training.training.loop import (
     predict,
     run_stage,
 )
-from ml_training.utils.errors import DatasetUnusable, ModelError
+from ml_training.utils.errors import DatasetUnusable, ModelError, Superseded
+from ml_training.utils.termination import Terminated, listen_for_termination
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(120, 6)).astype(np.float16)
@@ -185,3 +191,76 @@ def test_checkpoints_are_due_by_steps_or_seconds():
     assert [by_steps.step() for _ in range(3)] == [False, False, True]
     assert Timer(seconds=0.0, steps=None).step()
     assert not Timer(seconds=1e9, steps=None).step()
+
+
+@pytest.fixture
+def listening():
+    """Let SIGTERM arrive as it does in a command."""
+    before = signal.getsignal(signal.SIGTERM)
+    listen_for_termination()
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+class TerminatedFeed(KilledFeed):
+    """A feed that sends SIGTERM while the batch of a step is made."""
+
+    def iterate(self, epoch, step, epochs):
+        for number, fed in enumerate(self.feed.iterate(epoch, step, epochs)):
+            if number == self.after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield fed
+
+
+def train_terminated(uri, *, after=None, judged=None):
+    """Train without a checkpoint of its own accord, until a step or the end of an epoch at which SIGTERM comes."""
+    model, epochs = small_model(), []
+
+    def judge_or_end(judged_model):
+        epochs.append(1)
+        if len(epochs) == judged:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return judge(judged_model)
+
+    feed = ArrayFeed(TRAINING, OPTIONS)
+    learner = Learner(model, learner_options(OPTIONS, feed.steps))
+    with pytest.raises(Terminated):
+        run_stage(Stage(learner, TerminatedFeed(feed, after), judge_or_end, OPTIONS, CheckpointStore(uri)))
+
+
+def test_on_sigterm_the_step_under_way_is_kept(tmp_path, listening):
+    whole = train(str(tmp_path / "whole.npz"))
+    uri = str(tmp_path / "terminated.npz")
+    train_terminated(uri, after=6)
+    state = CheckpointStore(uri).load()
+    assert (state.epoch, state.step) == (1, 2), "five steps an epoch: seven are done, none is lost"
+    train_terminated(uri, after=2)
+    state = CheckpointStore(uri).load()
+    assert (state.epoch, state.step) == (1, 5), "the epoch is learned, and not yet judged"
+    assert_same(whole, train(uri))
+
+
+def test_on_sigterm_a_judgement_is_cut_off_and_made_again(tmp_path, listening):
+    whole = train(str(tmp_path / "whole.npz"))
+    uri = str(tmp_path / "terminated.npz")
+    train_terminated(uri, judged=2)
+    state = CheckpointStore(uri).load()
+    assert (state.epoch, state.step, state.best_epoch) == (1, 5, 1)
+    train_terminated(uri, judged=1)
+    assert CheckpointStore(uri).load().step == 5
+    assert_same(whole, train(uri))
+    assert CheckpointStore(uri).load().best_score == CheckpointStore(str(tmp_path / "whole.npz")).load().best_score
+
+
+def test_a_machine_that_was_replaced_stores_nothing(tmp_path, monkeypatch):
+    job = Job(str(tmp_path / "jobs" / "one"))
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    for number in (1, 2):
+        job.claim(Attempt(number=number, client_token="t", created_at=now, deadline_at=now + timedelta(hours=1)))
+    monkeypatch.setenv("ADBREAK_JOB", job.uri)
+    monkeypatch.setenv("ADBREAK_ATTEMPT", "1")
+    with pytest.raises(Superseded, match="replaced by a later one"):
+        train(str(tmp_path / "a.npz"))
+    assert not (tmp_path / "a.npz").exists()
+    monkeypatch.setenv("ADBREAK_ATTEMPT", "2")
+    train(str(tmp_path / "a.npz"))

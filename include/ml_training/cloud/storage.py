@@ -30,8 +30,7 @@ from ml_training.utils.scratch import scratch_folder
 
 PART_PREFIX = ".part-"  # of files that are being written
 MISSING_CODES = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-
-
+CONNECT_SECONDS = 10
 RANGE_PIECE_BYTES = 8 << 20  # one request: large enough that its answer time does not count
 RANGE_PIECES_KEPT = 4  # what an open file holds: 32 MB
 
@@ -326,8 +325,9 @@ def _client() -> Any:
     import boto3
     from botocore.config import Config
 
-    config = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 5})
-    return boto3.client("s3", config=config)
+    attempts = read_settings().storage_attempts
+    config = Config(retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=CONNECT_SECONDS)
+    return boto3.client("s3", config=config.merge(Config(s3={"addressing_style": "path"})))
 
 
 def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:

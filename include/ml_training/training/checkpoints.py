@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_training.cloud import storage
+from ml_training.cloud.fence import require_newest_attempt
 from ml_training.utils.errors import ModelError, ObjectNotFound
 
 Arrays = list[npt.NDArray[Any]]
@@ -48,7 +49,8 @@ class CheckpointStore:
         self.uri = uri
 
     def save(self, state: TrainingState) -> None:
-        """Replace the stored state."""
+        """Replace the stored state. Raises Superseded on a machine that another one has replaced."""
+        require_newest_attempt()
         progress = [state.epoch, state.step, state.loss_sum, state.seen, state.best_epoch, state.best_score]
         arrays: dict[str, npt.NDArray[Any]] = {"progress": np.array([*progress, state.finished], np.float64)}
         for group in GROUPS:

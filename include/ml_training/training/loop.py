@@ -4,8 +4,9 @@
     run_stage(Stage(learner, feed, judge, options, store))          # any feed: arrays, or a pipeline of pictures
 
 A step's examples, their change and its dropout depend on the seed and the number of the step alone, and a checkpoint
-holds all else: a training that was killed at any step goes on from the last one and ends with the same weights. The
-epoch with the highest average precision on validation is kept.
+holds all else: a training that was killed at any step goes on from the last one and ends with the same weights. On
+SIGTERM it stores its state after the step under way. The epoch with the highest average precision on validation is
+kept.
 """
 
 import logging
@@ -22,6 +23,7 @@ from ml_training.training.learner import Learner, LearnerOptions
 from ml_training.training.progress import Progress
 from ml_training.utils.errors import ModelError
 from ml_training.utils.metrics import average_precision
+from ml_training.utils.termination import Terminated, Termination, deferred_termination
 
 __all__ = ["LabeledArrays", "LoopOptions", "Stage", "class_weights", "fit", "predict", "run_stage"]
 
@@ -74,14 +76,15 @@ def fit(
 
 def run_stage(stage: Stage, on_epoch: OnEpoch | None = None) -> float:
     """Run a stage, or what is left of it; leave its model with the best weights and return the best score."""
-    return _Run(stage, on_epoch).to_the_end()
+    with deferred_termination() as termination:
+        return _Run(stage, on_epoch, termination).to_the_end()
 
 
 class _Run:
     """A stage that is under way."""
 
-    def __init__(self, stage: Stage, on_epoch: OnEpoch | None) -> None:
-        self._stage, self._on_epoch = stage, on_epoch
+    def __init__(self, stage: Stage, on_epoch: OnEpoch | None, termination: Termination) -> None:
+        self._stage, self._on_epoch, self._termination = stage, on_epoch, termination
         self._model, self._learner, self._options = stage.learner.model, stage.learner, stage.options
         self._timer = Timer(self._options.checkpoint_seconds, self._options.checkpoint_steps)
         self._best_epoch, self._best_score = 0, -1.0
@@ -91,6 +94,8 @@ class _Run:
         options, feed = self._options, self._stage.feed
         epoch, step, finished = self._restore()
         if not finished:
+            if step == feed.steps:  # it was ended while this epoch was judged
+                epoch, step = options.epochs if self._end_epoch(epoch + 1) else epoch + 1, 0
             done = epoch * feed.examples + step * options.batch_size
             progress = Progress(options.name, options.epochs * feed.examples, done=done)
             for fed in feed.iterate(epoch, step, options.epochs):
@@ -98,8 +103,10 @@ class _Run:
                 progress.step(len(fed.weights))
                 if fed.last and self._end_epoch(fed.epoch + 1):
                     break
-                if self._timer.step():
+                if self._timer.step() or self._termination.asked:
                     self._save(fed.epoch + fed.last, 0 if fed.last else fed.step + 1)
+                if self._termination.asked:
+                    raise Terminated
             logger.info("%s: %.0f examples a second", options.name, progress.rate)
             self._save(options.epochs, 0, finished=True)
         self._model.set_weights(self._best_weights)
@@ -122,11 +129,11 @@ class _Run:
     def _end_epoch(self, epoch: int) -> bool:
         """Judge the epoch that is over, numbered from 1; tell whether the stage may stop early."""
         loss_sum, seen = self._learner.loss()
-        with self._learner.averaged():
-            score = self._stage.judge(self._model)
-            if score > self._best_score:
-                self._best_epoch, self._best_score = epoch, score
-                self._best_weights = self._model.get_weights()
+        try:
+            score = self._judge(epoch)
+        except Terminated:
+            self._save(epoch - 1, self._stage.feed.steps)
+            raise
         loss, of = loss_sum / max(seen, 1.0), self._options.epochs
         logger.info("%s: epoch %d of %d: loss %.4f, validation AP %.4f", self._options.name, epoch, of, loss, score)
         if self._on_epoch:
@@ -137,6 +144,16 @@ class _Run:
             return False
         logger.info("%s: no better score for %d epochs: stopped", self._options.name, patience)
         return True
+
+    def _judge(self, epoch: int) -> float:
+        """Judge the model, and keep the best; raises Terminated as soon as SIGTERM comes."""
+        with self._learner.averaged():
+            with self._termination.at_once():
+                score = self._stage.judge(self._model)
+            if score > self._best_score:
+                self._best_epoch, self._best_score = epoch, score
+                self._best_weights = self._model.get_weights()
+        return score
 
     def _begin_epoch(self, epoch: int) -> None:
         self._learner.reset_loss()

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from ml_training.utils.errors import ConfigError, UsageError
+from ml_training.config.settings import read_settings
+from ml_training.utils.errors import CloudMisconfigured, ConfigError, UsageError
+from ml_training.utils.gpus import read_gpus
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,19 @@ def make_strategy() -> tf.distribute.Strategy:
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def require_gpus() -> None:
+    """Raise CloudMisconfigured where TensorFlow sees no GPU though the machine has some and was taken for them.
+
+    It would train on the processor without a word, and cost as much for each hour.
+    """
+    wanted = read_settings().gpus
+    if wanted and read_gpus() is not None and not tf.config.list_physical_devices("GPU"):
+        raise CloudMisconfigured(
+            f"the machine was taken for {wanted} GPU(s), and TensorFlow sees none of them: its CUDA libraries do not "
+            "fit the image's driver; take an image with a newer driver, or a trainer image"
+        )
 
 
 def part_of_data(environment: Mapping[str, str] | None = None) -> Part:

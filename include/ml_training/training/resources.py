@@ -7,34 +7,24 @@ require_memory(model, batch_size=4096)        # raises TooLittleMemory before th
 """
 
 import logging
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
 from ml_training.utils.errors import TooLittleMemory
+from ml_training.utils.gpus import Gpu, read_gpus
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 2.0
-GPU_QUERY = ("nvidia-smi", "--query-gpu=utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits")
 CGROUP = Path("/sys/fs/cgroup")
 FLOAT_BYTES = 4
 KEPT_SHARE = 0.9  # of what is free: the rest is for the pipeline and everybody else
 COPIES_OF_WEIGHTS = 6  # weights, gradients, two moments, moving average, a checkpoint on its way
-
-
-class Gpu(NamedTuple):
-    """What all GPUs of the machine do together."""
-
-    percent: float
-    used_bytes: int
-    total_bytes: int
 
 
 class Watch:
@@ -82,21 +72,6 @@ def watch_resources(seconds: float = SAMPLE_SECONDS) -> Iterator[Watch]:
         ended.set()
         thread.join()
         watch.sample()
-
-
-def read_gpus() -> Gpu | None:
-    """Return what ``nvidia-smi`` says of all GPUs together; None where it is not on the PATH or does not answer."""
-    if shutil.which(GPU_QUERY[0]) is None:
-        return None
-    done = subprocess.run(GPU_QUERY, capture_output=True, text=True, check=False, timeout=10)
-    try:
-        rows = [[float(value) for value in line.split(",")] for line in done.stdout.strip().splitlines()]
-    except ValueError:
-        return None
-    if done.returncode or not rows:
-        return None
-    mega = 1 << 20
-    return Gpu(sum(r[0] for r in rows), int(sum(r[1] for r in rows) * mega), int(sum(r[2] for r in rows) * mega))
 
 
 def free_memory() -> int:

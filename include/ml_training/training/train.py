@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ml_training.cloud import storage
+from ml_training.cloud.fence import require_newest_attempt
 from ml_training.config.loading import load_config
 from ml_training.config.schema import TrainingConfig
 from ml_training.config.settings import read_settings
@@ -57,12 +58,13 @@ def run_identity(config: TrainingConfig, dataset_id: str) -> str:
 
 def _train_anew(config: TrainingConfig, data_dir: str, dataset_id: str, run_id: str, run_uri: str) -> dict[str, Any]:
     from ml_training.training.fitting import Place, fit_model
-    from ml_training.training.machines import part_of_data
+    from ml_training.training.machines import part_of_data, require_gpus
     from ml_training.training.resources import watch_resources
     from ml_training.training.tracking import Tracker, tracked_run
 
     started = time.monotonic()
     writes = part_of_data().is_chief  # of several machines only the first
+    require_gpus()
     data = _read_data(config, data_dir, dataset_id)
     params = {"dataset_id": dataset_id, "run_id": run_id, **_flatten(config.model_dump(mode="json", exclude={"tune"}))}
     if writes:
@@ -139,6 +141,7 @@ def _store(parts: dict[str, Any], card: ModelCard, folder: str, *, writes: bool)
     description = describe(card.config.model, card.threshold)
     if not writes:
         return storage.join(folder, description.parts[0].file)
+    require_newest_attempt()
     storage.write_json(storage.join(folder, CARD_NAME), card.model_dump(mode="json"))
     return save_parts(parts, description, folder)
 

@@ -23,22 +23,17 @@ import errno
 import json
 import logging
 import os
-import signal
 import sys
-import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_training.utils.errors import AdbreakError, UsageError
+from ml_training.utils.termination import Terminated, listen_for_termination
 
 SPEC_VARIABLE = "ADBREAK_SPEC"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 logger = logging.getLogger(__name__)
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: unwind, let ``finally`` blocks and checkpoints run, exit 143."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -89,7 +84,7 @@ def _spec_value(value: Any) -> str:
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
     """Parse ``argv``, run what the subcommand's ``run`` default names, print its result, return the exit code."""
-    signal.signal(signal.SIGTERM, _on_terminate)
+    listen_for_termination()
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
     logging.basicConfig(level=os.environ.get("ADBREAK_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr)
@@ -149,7 +144,3 @@ def print_result(result: Any, *, as_json: bool) -> None:
 def _say(message: str, exit_code: int) -> int:
     print(f"error: {message}" if exit_code in (1, 2) else message, file=sys.stderr, flush=True)
     return exit_code
-
-
-def _on_terminate(number: int, frame: types.FrameType | None) -> None:
-    raise Terminated
