@@ -212,6 +212,17 @@ def test_what_the_account_has_not_is_said_and_launches_nothing(cloud, change, co
     assert len(cloud.all()) == before
 
 
+def test_a_template_is_deleted_once_and_nothing_comes_of_it_any_more(cloud):
+    template = cloud.template()
+    cloud.client.delete_launch_template(LaunchTemplateId=template)
+    with pytest.raises(ClientError, match=r"InvalidLaunchTemplateId\.NotFound"):
+        cloud.client.delete_launch_template(LaunchTemplateId=template)
+    with pytest.raises(ClientError, match=r"InvalidLaunchTemplateName\.NotFoundException"):
+        cloud.client.delete_launch_template(LaunchTemplateName="nothing")
+    with pytest.raises(ClientError, match=r"InvalidLaunchTemplate"):
+        cloud.fleet(template)
+
+
 def test_unknown_types_quotas_and_prices_refuse(cloud):
     with pytest.raises(ClientError, match=r"do not exist: \[g99"):
         cloud.fleet(types=("g99.xlarge",))

@@ -46,7 +46,7 @@ def launch(backend: Backend, market: Market, params: dict[str, Any]) -> dict[str
     answer: dict[str, Any] = {"fleetId": f"fleet-{secrets.token_hex(16)}", "errorSet": [], "fleetInstanceSet": []}
     for config in params.get("LaunchTemplateConfigs", []):
         named = config.get("LaunchTemplateSpecification", {})
-        template = backend.ec2._get_template_from_args(dict(named))
+        template = _template(backend, named)
         overrides = [_override(backend, item, template.data) for item in config.get("Overrides") or [{}]]
         for override in sorted(overrides, key=lambda one: _price(market, one, wanted)):
             where = {"launchTemplateSpecification": _named(template), "overrides": _shown(override)}
@@ -61,6 +61,15 @@ def launch(backend: Backend, market: Market, params: dict[str, Any]) -> dict[str
                 answer["fleetInstanceSet"].append({**entry, **ids})
             return answer
     return answer
+
+
+def _template(backend: Backend, named: dict[str, Any]) -> Any:
+    """Return the version of a launch template that a request names. Raises moto's errors where there is none."""
+    if "LaunchTemplateId" in named:
+        found = backend.ec2.get_launch_template(named["LaunchTemplateId"])
+    else:
+        found = backend.ec2.get_launch_template_by_name(named.get("LaunchTemplateName"))
+    return found.get_version(named.get("Version", "$Default"))
 
 
 def _override(backend: Backend, item: dict[str, Any], template: dict[str, Any]) -> Override:
