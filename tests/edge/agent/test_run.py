@@ -278,9 +278,17 @@ def test_without_a_model_it_says_what_to_do(world, recording):
         runner(home).run([str(recording)])
 
 
-def test_examples_are_spread_and_bounded():
-    sampler, now = ExampleSampler("pi", per_day=10), Clock().now().replace(hour=0, minute=0)
-    taken = [minute for minute in range(1440) if sampler.wants(0.5, now + timedelta(minutes=minute))]
+def test_examples_are_spread_and_bounded_also_by_a_service_that_starts_again(tmp_path):
+    file, day = tmp_path / "examples.json", Clock().now().replace(hour=0, minute=0)
+    taken = []
+    for minute in range(1440):
+        if ExampleSampler(file, "pi", per_day=10).wants(0.5, day + timedelta(minutes=minute)):
+            taken.append(minute)
     assert len(taken) == 10
-    assert not sampler.wants(0.7, now)
-    assert not ExampleSampler("pi", per_day=0).wants(0.5, now)
+    sampler = ExampleSampler(file, "pi", per_day=10)
+    tomorrow = [day + timedelta(days=1, minutes=minute) for minute in range(1440)]
+    assert not any(sampler.wants(0.7, moment) for moment in tomorrow)
+    assert sum(sampler.wants(0.5, moment) for moment in tomorrow) == 10
+    assert not any(ExampleSampler(file, "pi", per_day=0).wants(0.5, moment) for moment in tomorrow)
+    file.write_text("[")
+    assert any(ExampleSampler(file, "pi", per_day=10).wants(0.5, moment) for moment in tomorrow)

@@ -9,16 +9,14 @@ import resource
 from importlib import metadata
 from pathlib import Path
 
+from ml_training.edge.on_device.board import Board
+
 RUNTIME_PACKAGE = "ai-edge-litert"
 
 
 def board_name() -> str:
     """Return what the kernel calls this board; elsewhere the platform."""
-    try:
-        text = Path("/proc/device-tree/model").read_text(encoding="utf-8", errors="replace")
-        return text.strip("\0\n ") or platform.platform()
-    except OSError:
-        return platform.platform()
+    return Board().model or platform.platform()
 
 
 def runtime_version() -> str:
@@ -33,13 +31,8 @@ def runtime_name() -> str:
 
 def temperature_celsius() -> float | None:
     """Return the hottest thermal zone, or None where the kernel shows none."""
-    texts = []
-    for path in Path("/sys/class/thermal").glob("thermal_zone*/temp"):
-        try:
-            texts.append(path.read_text(encoding="ascii").strip())
-        except (OSError, ValueError):
-            continue
-    return max((int(text) / 1000 for text in texts if text.lstrip("-").isdigit()), default=None)
+    degrees = Board().numbers("sys/class/thermal/thermal_zone*/temp")
+    return max(degrees) / 1000 if degrees else None
 
 
 def peak_memory_bytes() -> int:

@@ -119,6 +119,7 @@ class Home:
         self.root_file = folder / "root.json"
         self.grants_file = folder / "uploads.json"
         self.budget_file = folder / "budget.json"
+        self.examples_file = folder / "examples.json"
         self.metadata = folder / "metadata"
         self.models = folder / "models"
         self.incoming = folder / "models" / ".incoming"

@@ -33,7 +33,7 @@ class Observations:
         self._home, self._config, self._clock = home, config, clock
         self.store = Store(home.store, limit_bytes=config.store_bytes)
         self._telemetry = Telemetry(config.device_id, clock)
-        self._sampler = ExampleSampler(config.device_id, per_day=config.hard_examples_per_day)
+        self._sampler = ExampleSampler(home.examples_file, config.device_id, per_day=config.hard_examples_per_day)
         self._told_at = time.monotonic()
         self.frames = self.breaks = 0
 

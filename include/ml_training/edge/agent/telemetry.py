@@ -3,7 +3,7 @@
     telemetry = Telemetry(config.device_id, clock)
     telemetry.judged(score, is_ad=True, latency_ms=7.9)
     store.add_record(telemetry.take(facts), day=...)  # and begin anew
-    sampler = ExampleSampler(config.device_id, per_day=100)
+    sampler = ExampleSampler(home.examples_file, config.device_id, per_day=100)
     if sampler.wants(score, now): store.add_example(with_comment(encode_jpeg(image), {...}), day=...)
 
 No picture leaves a device but the sampled unsure ones. Every record has ``version``, ``kind`` and ``created_at``.
@@ -11,12 +11,14 @@ No picture leaves a device but the sampled unsure ones. Every record has ``versi
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ml_training.edge.agent.clock import Clock
 from ml_training.edge.agent.facts import peak_memory_bytes, temperature_celsius
+from ml_training.edge.agent.home import write_atomically
 from ml_training.edge.agent.state import Installed
 from ml_training.utils.hashing import unit_interval
 
@@ -119,26 +121,34 @@ class Telemetry:
 
 
 class ExampleSampler:
-    """Chooses unsure frames: at most one a minute, in minutes that a hash of the device and the day picks."""
+    """Chooses unsure frames: at most one a minute, in minutes that a hash of the device and the day picks.
 
-    def __init__(self, device_id: str, *, per_day: int) -> None:
-        self._device_id, self._per_day = device_id, per_day
-        self._day = self._minute = ""
-        self._taken = 0
+    How many were chosen today is in ``file``: a service that starts again does not begin anew.
+    """
+
+    def __init__(self, file: Path, device_id: str, *, per_day: int) -> None:
+        self._file, self._device_id, self._per_day = file, device_id, per_day
+        self._minute = ""
+        self._taken = self._read()
 
     def wants(self, score: float, now: datetime) -> bool:
         """Tell whether to keep this frame; asked for every frame, in order."""
-        if not UNSURE[0] <= score <= UNSURE[1] or not self._per_day:
+        if not UNSURE[0] <= score <= UNSURE[1]:
             return False
         day, minute = now.date().isoformat(), now.isoformat(timespec="minutes")
-        if day != self._day:
-            self._day, self._taken = day, 0
-        share = min(1.0, 4 * self._per_day / SHARE_SLOTS)  # few minutes of a day have an unsure frame at all
-        if self._taken >= self._per_day or minute == self._minute or unit_interval(minute, self._device_id) >= share:
+        taken = self._taken.get(day, 0)
+        share = 4 * self._per_day / SHARE_SLOTS  # few minutes of a day have an unsure frame at all
+        if taken >= self._per_day or minute == self._minute or unit_interval(minute, self._device_id) >= share:
             return False
-        self._minute = minute
-        self._taken += 1
+        self._minute, self._taken = minute, {day: taken + 1}
+        write_atomically(self._file, (json.dumps(self._taken) + "\n").encode())
         return True
+
+    def _read(self) -> dict[str, int]:
+        try:
+            return {str(day): int(taken) for day, taken in json.loads(self._file.read_text(encoding="utf-8")).items()}
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return {}
 
 
 def with_comment(jpeg: bytes, facts: dict[str, Any]) -> bytes:
