@@ -124,8 +124,6 @@ class Api:
 
     def _do(self, params: dict[str, Any], environ: dict[str, Any]) -> Answer:
         action = params.get("Action", "")
-        if action == "DeleteLaunchTemplate" and (gone := self._no_template(params)):
-            return _refused(gone)
         if action not in self._own:
             chunks, status, headers = run_wsgi_app(self._moto.get_application(environ), environ, buffered=True)
             kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
@@ -154,22 +152,14 @@ class Api:
         return {"instancesSet": changes}
 
     def _delete_template(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Delete a launch template; moto calls a name that it does not know a missing parameter."""
-        name = str(params.get("LaunchTemplateName", ""))
-        if name and name not in self._backend.ec2.launch_template_name_to_ids:
-            code = "InvalidLaunchTemplateName.NotFoundException"
-            raise Refused(code, "At least one of the launch templates specified in the request does not exist.")
-        template = self._backend.ec2.delete_launch_template(name, params.get("LaunchTemplateId"))
-        return {"launchTemplate": {"launchTemplateId": template.id, "launchTemplateName": template.name}}
-
-    def _no_template(self, params: dict[str, Any]) -> Refused | None:
-        """Return what EC2 says of a launch template that is not there; moto says that a parameter is missing."""
-        name, template_id = params.get("LaunchTemplateName"), params.get("LaunchTemplateId")
+        """Delete a launch template; of one that is not there, moto says that a parameter is missing."""
+        name, template_id = params.get("LaunchTemplateName", ""), params.get("LaunchTemplateId")
         known = self._backend.ec2.launch_template_name_to_ids
         if (name and name not in known) or (template_id and template_id not in known.values()):
             code = f"InvalidLaunchTemplate{'Name' if name else 'Id'}.NotFound{'Exception' if name else ''}"
-            return Refused(code, "At least one of the launch templates specified in the request does not exist.")
-        return None
+            raise Refused(code, "At least one of the launch templates specified in the request does not exist.")
+        template = self._backend.ec2.delete_launch_template(name, template_id)
+        return {"launchTemplate": {"launchTemplateId": template.id, "launchTemplateName": template.name}}
 
     def _prices(self, params: dict[str, Any]) -> dict[str, Any]:
         """Name the spot prices of the types that were asked for, in every zone."""
