@@ -152,6 +152,7 @@ class SimulatedEc2:
         subnets = {found["AvailabilityZone"]: found["SubnetId"] for found in ec2.describe_subnets()["Subnets"]}
         config = {
             **self._settings,
+            "candidates": [{**one, "gpus": 0} for one in self._settings["candidates"]],  # nothing here has one
             "image": image,
             "instance_profile": ROLE,
             "security_groups": [group["GroupId"]],
