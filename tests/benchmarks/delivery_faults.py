@@ -91,19 +91,23 @@ def power_cuts(world: Any) -> list[Figure]:
                 updated += read_state(home).current.semver == version  # type: ignore[union-attr]
         forker.cycle()
     print("killed before or after: " + ", ".join(f"{count} {name}" for name, count in where.most_common(8)), flush=True)
-    stored = Counter(forker.stored())
-    on_server = Counter(server_records(world)) + Counter(key for key in world.server.objects if key.endswith(".jpg"))
-    pictures = {key.rsplit("/", 1)[-1]: key for key in on_server if key.endswith(".jpg")}
-    lost = sum(1 for name in stored if name not in on_server and name.partition("_")[2] not in pictures)
-    print(
-        f"{len(stored)} records and pictures were confirmed as stored, {len(on_server)} are on the server", flush=True
-    )
+    lost, doubled = lost_and_doubled(world, forker)
     return [
         Figure("power cuts after which a working model was there", working, ">=", KILLS),
         Figure("updates finished by the next run, of those looked at", updated, ">=", KILLS // 10),
         Figure("records and pictures lost", lost, "<=", 0),
-        Figure("records doubled", sum(count - 1 for count in on_server.values()), "<=", 0),
+        Figure("records doubled", doubled, "<=", 0),
     ]
+
+
+def lost_and_doubled(world: Any, forker: "Forker") -> tuple[int, int]:
+    """Count what was confirmed as stored and is not on the server, and what is there more than once."""
+    stored = set(forker.stored())
+    pictures = [key.rsplit("/", 1)[-1] for key in world.server.objects if key.endswith(".jpg")]
+    on_server = Counter([*server_records(world), *pictures])
+    print(f"{len(stored)} were confirmed as stored, {len(on_server)} are on the server", flush=True)
+    lost = sum(name not in on_server and name.partition("_")[2] not in on_server for name in stored)
+    return lost, sum(count - 1 for count in on_server.values())
 
 
 def works(home: Home) -> bool:
