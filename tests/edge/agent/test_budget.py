@@ -30,8 +30,9 @@ def test_a_killed_process_forgets_nothing_and_counts_a_block_too_much_at_most(tm
     assert budget(tmp_path, direction="upload").spent() == 1000
 
 
-def test_a_damaged_file_counts_anew(tmp_path):
-    (tmp_path / "budget.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", '{"day": "2026-11-23", "download": null}'])
+def test_a_damaged_file_counts_anew(tmp_path, content):
+    (tmp_path / "budget.json").write_text(content.replace("2026-11-23", Clock().now().date().isoformat()))
     budget(tmp_path).spend(1)
 
 

@@ -40,8 +40,8 @@ class BreakFinder:
         self._window: deque[tuple[float, float]] = deque(maxlen=SMOOTHED_FRAMES)
         self._frames = 0
         self._start: float | None = None
-        self._last = 0.0
-        self._scores: list[float] = []
+        self._last = self._sum = 0.0
+        self._count = 0
 
     def see(self, pts_seconds: float, score: float) -> list[Break]:
         """Take one score; the frame four before it is decided now."""
@@ -72,15 +72,15 @@ class BreakFinder:
             if self._start is None:
                 self._start = pts_seconds
             self._last = pts_seconds
-            self._scores.append(score)
+            self._sum, self._count = self._sum + score, self._count + 1
         return found
 
     def _close(self) -> list[Break]:
         if self._start is None:
             return []
         end = self._last + FRAME_SECONDS
-        found = Break(round(self._start, 3), round(end, 3), round(sum(self._scores) / len(self._scores), 4))
-        self._start, self._scores = None, []
+        found = Break(round(self._start, 3), round(end, 3), round(self._sum / self._count, 4))
+        self._start, self._sum, self._count = None, 0.0, 0
         return [found] if found.end - found.start >= SHORTEST_SECONDS else []
 
 

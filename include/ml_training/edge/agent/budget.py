@@ -61,9 +61,11 @@ class Budget:
     def _read(self) -> dict[str, int | str]:
         try:
             content = json.loads(self._file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            content = {}
-        return content if content.get("day") == self._day() else {"day": self._day()}
+            if content["day"] == self._day():
+                return {name: value if name == "day" else int(value) for name, value in content.items()}
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            pass  # a damaged file is as good as none
+        return {"day": self._day()}
 
     def _day(self) -> str:
         return self._clock.now().date().isoformat()
