@@ -1,0 +1,215 @@
+"""Trainings on machines that may be taken away: a campaign of faults, and what interruptions and launches cost.
+
+    make bench NAME=spot                       # PARTS=campaign,checkpoints  RUNS=200  SEED=7  BENCH=DIR keeps all
+
+``campaign``: runs with a trainer of seconds (``cloud.rehearsal``) through the commands that Airflow's three tasks call,
+on the simulated EC2, whose machines run the real user data and the real supervisor; each run meets a random fault, and
+the reaper goes round. Every run must end as done with the digest of an undisturbed one, or as a clear failure; never
+two machines for one run, none past its deadline. ``checkpoints``: what a checkpoint of base_model costs, written to S3.
+Everything of the cloud is simulated; a day here is a few seconds.
+"""
+
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "include"))
+
+from figures import Figure, report
+from local_stack.bucket import Bucket
+from local_stack.ec2.remote import RemoteEc2, simulated_ec2
+from ml_training.cloud.jobs import Job
+from ml_training.cloud.reaper import reap
+from ml_training.cloud.rehearsal import next_state
+from ml_training.config.cloud import load_cloud_config
+from ml_training.utils.errors import AdbreakError
+from spot_faults import FAULTS, GIVEN_UP, NOTICE_SECONDS
+from spot_run import CHECKPOINT_STEPS, STEPS, Run
+
+RUNS, SEED = int(os.environ.get("RUNS", "200")), int(os.environ.get("SEED", "7"))
+AT_ONCE = int(os.environ.get("AT_ONCE", "6"))
+PARTS = os.environ.get("PARTS", "campaign,checkpoints").split(",")
+REAPER_SECONDS = 5.0
+SECONDS = {"pending_seconds": 0.3, "boot_seconds": 0.3, "notice_seconds": NOTICE_SECONDS, "shutdown_seconds": 0.3}
+DEADLINE_SECONDS = 150.0
+SETTINGS = {
+    "heartbeat_seconds": 1.0,
+    "silent_minutes": 0.3,
+    "boot_minutes": 1.0,
+    "unreachable_minutes": 0.5,
+    "idle_minutes": 0.5,
+    "retry_seconds": 1.0,
+    "deadline_hours": DEADLINE_SECONDS / 3600,
+    "month_budget_usd": 1000.0,
+}
+
+
+class Living:
+    """How long each machine lived, by what EC2 says of it."""
+
+    def __init__(self, machine: dict[str, Any]) -> None:
+        times = {name: datetime.fromisoformat(at).timestamp() for name, at in machine["times"].items()}
+        self.job = machine["tags"].get("adbreak:job", "")
+        self.begin = times["launched"]
+        self.booted = times.get("booted")
+        self.end = times.get("terminated", time.time())
+        self.is_gone = machine["state"] == "terminated"
+        self.late = self.end - datetime.fromisoformat(machine["tags"]["adbreak:deadline"]).timestamp()
+
+
+def lives_of(ec2: RemoteEc2) -> dict[str, list[Living]]:
+    """Return the machines of each job, in order of launch."""
+    found: dict[str, list[Living]] = defaultdict(list)
+    for machine in ec2.machines():
+        if "launched" in machine["times"] and "adbreak:deadline" in machine["tags"]:
+            living = Living(machine)
+            found[living.job].append(living)
+    return {job: sorted(lives, key=lambda one: one.begin) for job, lives in found.items()}
+
+
+def go_round(stop: threading.Event, ended: Counter[str]) -> None:
+    """Let the reaper look again and again."""
+    config = load_cloud_config(None)
+    while not stop.wait(REAPER_SECONDS):
+        try:
+            for reaped in reap(config, now=datetime.now(UTC)).terminated:
+                ended[reaped.cause] += 1
+        except AdbreakError as error:  # its next round sees
+            print(f"  reaper: {error.message}", file=sys.stderr)
+
+
+def campaign(ec2: RemoteEc2, folder: Path) -> list[Figure]:
+    """Run all, print what became of each fault's runs, and return the figures."""
+    bucket, home = "s3://adbreak", ec2.folder / "opt"
+    stop, reaped = threading.Event(), Counter[str]()
+    reaper = threading.Thread(target=go_round, args=(stop, reaped))
+    reaper.start()
+    generator = random.Random(SEED)
+    plans = [(FAULTS[number % len(FAULTS)], random.Random(generator.random())) for number in range(RUNS)]
+
+    def live(number: int) -> Run:
+        fault, own = plans[number]
+        run = Run(f"run-{number:04d}", bucket, home, ec2.environment, folder / f"run-{number:04d}.log")
+        beside = threading.Thread(target=fault.befall, args=(run, ec2, own))
+        beside.start()
+        run.live()
+        beside.join()
+        return run
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = []
+        for run in pool.map(live, range(RUNS)):
+            runs.append(run)
+            if len(runs) % 20 == 0:
+                print(f"  {len(runs)} of {RUNS} runs after {time.monotonic() - started:.0f} s", flush=True)
+    stop.set()
+    reaper.join()
+    return judge(runs, [fault.name for fault, _ in plans], lives_of(ec2), reaped)
+
+
+def digest() -> str:
+    """Return what an undisturbed run ends with."""
+    state = ""
+    for step in range(STEPS):
+        state = next_state(state, step)
+    return state
+
+
+def judge(runs: list[Run], faults: list[str], lives: dict[str, list[Living]], reaped: Counter[str]) -> list[Figure]:
+    """Print a table of the faults, and return the figures."""
+    expected = digest()
+    print(f"{'fault':<38}{'runs':>5}{'done':>6}{'failed':>8}{'machines':>10}{'steps lost, most':>18}")
+    for name in dict.fromkeys(faults):
+        own = [run for run, fault in zip(runs, faults, strict=True) if fault == name]
+        machines = sum(len(lives.get(run.job_id, [])) for run in own)
+        done = sum(run.outcome == "done" for run in own)
+        lost = max(lost_each(run, lives) for run in own)
+        print(f"{name:<38}{len(own):>5}{done:>6}{len(own) - done:>8}{machines:>10}{lost:>18.1f}")
+    for run in runs:
+        if run.outcome != "done":
+            print(f"  {run.job_id}: {run.outcome}")
+    print(f"ended by the reaper: {dict(reaped) or 'none'}")
+    everyone = [living for each in lives.values() for living in each]
+    wrong = sum(run.outcome == "done" and run.digest != expected for run in runs)
+    unclear = sum(run.outcome != "done" and "error: " not in run.outcome for run in runs)
+    doubled = sum(later.begin < earlier.end for each in lives.values() for earlier, later in pairwise(each))
+    watched = [run for run, fault in zip(runs, faults, strict=True) if fault != GIVEN_UP]
+    not_done = sum(run.outcome != "done" for run in watched)
+    late = [living.late for living in everyone]
+    noticed = [run for run, fault in zip(runs, faults, strict=True) if fault == "spot notice" and "notice" in run.times]
+    leaving = [seconds for run in noticed if (seconds := left_after(run)) is not None]
+    begin = [first - one.booted for run in runs if (first := first_step(run)) and (one := lives[run.job_id][0]).booted]
+    print(f"from notice to a durable checkpoint and leaving: {spread(leaving)}")
+    print(f"from the first line of the user data to the first step: {spread(begin)}")
+    print(f"latest end of a machine beside its deadline: {max(late):+.1f} s (deadline after {DEADLINE_SECONDS:g} s)")
+    return [
+        Figure("runs", len(runs), ">=", RUNS),
+        Figure("ended neither done nor with a clear failure", unclear, "<=", 0),
+        Figure("other weights than undisturbed", wrong, "<=", 0),
+        Figure("machines beside another of their run", doubled, "<=", 0),
+        Figure("machines past their deadline by a reaper's round", sum(s > 2 * REAPER_SECONDS for s in late), "<=", 0),
+        Figure("machines left", sum(not one.is_gone for one in everyone), "<=", 0),
+        Figure("steps lost by an interruption, most", max(lost_each(r, lives) for r in runs), "<=", CHECKPOINT_STEPS),
+        Figure("steps lost with a notice, most", max((lost_each(run, lives) for run in noticed), default=0), "<=", 1),
+        Figure("runs that are not done, but for those given up", not_done, "<=", 0),
+    ]
+
+
+def lost_each(run: Run, lives: dict[str, list[Living]]) -> float:
+    """Return how many steps a run took twice, for each machine after its first."""
+    taken = [step["step"] for step in run.steps()]
+    return (len(taken) - len(set(taken))) / max(1, len(lives.get(run.job_id, [])) - 1)
+
+
+def first_step(run: Run) -> float | None:
+    """Return when the first step was taken."""
+    return min((step["at"] for step in run.steps()), default=None)
+
+
+def left_after(run: Run) -> float | None:
+    """Return the seconds from a spot notice to the word that the machine leaves, which follows the checkpoint."""
+    job = Job(run.uri)
+    for attempt in job.attempts():
+        ending = job.ending(attempt.number)
+        if ending is not None and ending.cause == "interrupted" and ending.ended_at.timestamp() > run.times["notice"]:
+            return ending.ended_at.timestamp() - run.times["notice"]
+    return None
+
+
+def spread(seconds: list[float]) -> str:
+    """Return median and largest of some seconds."""
+    if not seconds:
+        return "none was measured"
+    return f"median {median(seconds):.1f} s, longest {max(seconds):.1f} s, of {len(seconds)}"
+
+
+def main() -> int:
+    """Measure, print tables and, as the last line, the figures beside their bars."""
+    kept = os.environ.get("BENCH")
+    with tempfile.TemporaryDirectory(prefix="bench-spot-") as temporary:
+        folder = Path(kept or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        with simulated_ec2(folder / "ec2", timing=SECONDS, settings=SETTINGS) as ec2:
+            os.environ.update(ec2.environment)
+            Bucket(ec2.environment["AWS_ENDPOINT_URL"], "adbreak").make()
+            figures = campaign(ec2, folder) if "campaign" in PARTS else []
+            if "checkpoints" in PARTS:
+                from spot_checkpoints import measure
+
+                figures += measure()
+    return report(figures)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
