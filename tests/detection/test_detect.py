@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ml_training.data.extraction import open_recording
 from ml_training.data.media_file import MediaFile
 from ml_training.detection import learning
 from ml_training.detection.detect import main as detect_main
@@ -108,8 +109,11 @@ def test_a_stream_tells_its_breaks_as_lines(detector, tmp_path, write_recording,
 
 def test_keyframes_that_are_far_apart_are_not_enough(tmp_path, write_recording):
     items = ((0, 30, "content"),)
-    assert choose_mode(str(write_recording(tmp_path / "near.ts", 1, items))) == "keyframes"
-    assert choose_mode(str(write_recording(tmp_path / "far.ts", 1, items, keyframe=100))) == "exact"
+    near = write_recording(tmp_path / "near.ts", 1, items)
+    far = write_recording(tmp_path / "far.ts", 1, items, keyframe=100)
+    for path, mode in ((near, "keyframes"), (far, "exact")):
+        with open_recording(str(path)) as opened:
+            assert choose_mode(opened.timeline) == mode
 
 
 def test_the_second_pass_sees_the_frame_at_which_a_cut_is(tmp_path, write_recording):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from ml_training.data import timeline
 from ml_training.data.collectors import extract
+from ml_training.data.media_file import MediaFile
 from ml_training.data.recordings import find_recordings
 from ml_training.detection.first_pass import FirstPass, rough_duration
 from ml_training.detection.gather import StoredRecording
@@ -48,4 +50,14 @@ def test_the_division_is_the_same_on_every_machine(path, work):
 
 
 def test_the_duration_is_known_before_anything_is_decoded(path):
-    assert rough_duration(str(path)) == pytest.approx(80, abs=0.5)
+    with MediaFile(str(path)) as media:
+        assert rough_duration(media) == pytest.approx(80, abs=0.5)
+
+
+def test_the_packets_are_read_once_before_anything_is_decoded(path, work, monkeypatch):
+    found, (recording,) = [], find_recordings(str(path)).recordings
+    look = timeline._first_shown
+    monkeypatch.setattr(timeline, "_first_shown", lambda media: found.append(media.name) or look(media))
+    with FirstPass(workers=1) as first:
+        first.store(recording)
+    assert found == ["new.ts"]

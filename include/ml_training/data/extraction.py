@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ml_training.cloud import storage
 from ml_training.data import quarantine
@@ -69,6 +69,20 @@ class Outcome:
     reason: str = ""
 
 
+class Opened(NamedTuple):
+    """A recording that is open, and its timeline; None where it has to be decoded whole."""
+
+    media: MediaFile
+    timeline: Timeline | None
+
+
+@contextmanager
+def open_recording(location: str) -> Iterator[Opened]:
+    """Open a recording and read its timeline. Raises RecordingUnreadable."""
+    with MediaFile(location) as media:
+        yield Opened(media, read_timeline(media))
+
+
 def extraction_name(
     version: str, frames_per_second: float, mode: Mode = "exact", part_seconds: float | None = None
 ) -> str:
@@ -91,10 +105,12 @@ def extract_recording(
     output_dir: str,
     quarantine_dir: str,
     pool: WorkerPool | None = None,
+    opened: Opened | None = None,
 ) -> Outcome:
     """Extract the frames and the sound of one recording, unless that is done; an unreadable one goes to quarantine.
 
-    ``pool`` works on several parts at a time. Returns the outcome; raises only when the storage fails.
+    ``pool`` works on several parts at a time; ``opened`` is the recording, where it is open already. Returns the
+    outcome; raises only when the storage fails.
     """
     version = source_version(recording)
     name = extraction_name(version, settings.frames_per_second, settings.mode, settings.part_seconds)
@@ -104,7 +120,7 @@ def extract_recording(
     done = _finished(output_dir, recording.recording_id, name)
     if done is None:
         try:
-            facts = _extract(recording, settings, (version, name), output_dir, pool or WorkerPool(1))
+            facts = _extract(recording, settings, (version, name), output_dir, pool or WorkerPool(1), opened)
         except RecordingUnreadable as error:
             return _set_aside(recording, name, error, output_dir, quarantine_dir, settings)
     else:
@@ -150,7 +166,12 @@ def _point_to(output_dir: str, facts: dict[str, Any]) -> None:
 
 
 def _extract(
-    recording: Recording, settings: Settings, names: tuple[str, str], output_dir: str, pool: WorkerPool
+    recording: Recording,
+    settings: Settings,
+    names: tuple[str, str],
+    output_dir: str,
+    pool: WorkerPool,
+    opened: Opened | None,
 ) -> dict[str, Any]:
     started = time.monotonic()
     sidecar = read_sidecar(recording)
@@ -158,9 +179,9 @@ def _extract(
     target = storage.join(output_dir, recording.recording_id, name)
     layout = Layout(settings.frames_per_second, settings.part_seconds)
     storage.remove_leftovers(target)
-    with _located(recording, settings) as location, MediaFile(location) as media:
-        parts, facts = _decode(media, target, layout, settings, pool)
-        sound = _sound_facts(media, parts, layout, facts.duration_seconds)
+    with _opened(recording, settings, opened) as found:
+        parts, facts = _decode(found, target, layout, settings, pool)
+        sound = _sound_facts(found.media, parts, layout, facts.duration_seconds)
     shards = {number: table for part in parts for number, table in part.shards.items()}
     index = index_table(recording.recording_id, facts.width, facts.height, shards)
     storage.write_bytes(storage.join(target, "index.parquet"), parquet_bytes(index))
@@ -180,19 +201,22 @@ def _extract(
 
 
 @contextmanager
-def _located(recording: Recording, settings: Settings) -> Iterator[str]:
-    if settings.stream:
-        yield recording.uri
+def _opened(recording: Recording, settings: Settings, opened: Opened | None) -> Iterator[Opened]:
+    if opened is not None:
+        yield opened
+    elif settings.stream:
+        with open_recording(recording.uri) as found:
+            yield found
     else:
-        with storage.local_copy(recording.uri) as path:
-            yield str(path)
+        with storage.local_copy(recording.uri) as path, open_recording(str(path)) as found:
+            yield found
 
 
 def _decode(
-    media: MediaFile, target: str, layout: Layout, settings: Settings, pool: WorkerPool
+    opened: Opened, target: str, layout: Layout, settings: Settings, pool: WorkerPool
 ) -> tuple[list[PartRows], VideoFacts]:
     """Make the parts of a recording: as planned, or in one pass where it is damaged or irregular."""
-    timeline = read_timeline(media)
+    media, timeline = opened
     if timeline is not None:
         try:
             return _decode_parts(media, timeline, target, layout, settings, pool)

@@ -16,11 +16,11 @@ import numpy as np
 
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
-from ml_training.data.extraction import Mode, Settings, extract_recording
+from ml_training.data.extraction import Mode, Settings, extract_recording, open_recording
 from ml_training.data.media_file import MediaFile
 from ml_training.data.parts import PART_SECONDS
 from ml_training.data.recordings import Recording
-from ml_training.data.timeline import read_timeline
+from ml_training.data.timeline import Timeline
 from ml_training.data.workers import WorkerPool, available_cores
 from ml_training.detection.gather import StoredRecording
 from ml_training.utils.errors import RecordingUnreadable
@@ -56,15 +56,17 @@ class FirstPass:
 
     def store(self, recording: Recording) -> StoredRecording:
         """Extract a recording and open what was stored. Raises RecordingUnreadable with the reason."""
-        mode = self._mode if self._mode != "auto" else choose_mode(recording.uri)
-        pool, part_seconds = self._shared(rough_duration(recording.uri))
-        outcome = extract_recording(
-            recording,
-            Settings(mode=mode, stream=True, part_seconds=part_seconds),
-            output_dir=storage.join(self.root, "frames"),
-            quarantine_dir=storage.join(self.root, "quarantine"),
-            pool=pool,
-        )
+        with open_recording(recording.uri) as opened:
+            mode = self._mode if self._mode != "auto" else choose_mode(opened.timeline)
+            pool, part_seconds = self._shared(rough_duration(opened.media))
+            outcome = extract_recording(
+                recording,
+                Settings(mode=mode, stream=True, part_seconds=part_seconds),
+                output_dir=storage.join(self.root, "frames"),
+                quarantine_dir=storage.join(self.root, "quarantine"),
+                pool=pool,
+                opened=opened,
+            )
         if outcome.status == "quarantined":
             raise RecordingUnreadable(f"{recording.recording_id} cannot be read: {outcome.reason}", uri=recording.uri)
         return StoredRecording.open(self.root, recording.recording_id)
@@ -84,20 +86,17 @@ class FirstPass:
             storage.delete(item.uri)
 
 
-def rough_duration(location: str) -> float:
+def rough_duration(media: MediaFile) -> float:
     """Return how long a file says that it lasts, in seconds; 0 where it does not say."""
-    with MediaFile(location) as media:
-        return (media.container.duration or 0) / av.time_base
+    return float((media.container.duration or 0) / av.time_base)
 
 
-def choose_mode(location: str) -> Mode:
+def choose_mode(timeline: Timeline | None) -> Mode:
     """Return ``keyframes`` where nine in ten of them are near enough to the next, else ``exact``."""
-    with MediaFile(location) as media:
-        timeline = read_timeline(media)
-        if timeline is None:
-            return "exact"
-        shown = timeline.shown()
-        seconds = timeline.seconds(shown[timeline.is_key[shown]])
+    if timeline is None:
+        return "exact"
+    shown = timeline.shown()
+    seconds = timeline.seconds(shown[timeline.is_key[shown]])
     if len(seconds) < 2:
         return "exact"
     return "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS else "exact"
