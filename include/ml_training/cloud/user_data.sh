@@ -64,7 +64,7 @@ make_environment() {
 
 arguments=(-m ml_training.cloud.supervisor --job "$job" --attempt "$attempt" --booted-at "$started"
     --boot-log "$folder/boot.log" --usd-per-hour "$usd_per_hour")
-export ADBREAK_WORK_DIR=$home/work
+export ADBREAK_WORK_DIR=$home/work ADBREAK_STORAGE_ATTEMPTS=2 # the supervisor asks again by itself
 cd "$folder" || stop "the folder $folder is gone"
 if [ -n "$image" ]; then
     container=adbreak-$attempt
