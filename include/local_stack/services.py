@@ -211,6 +211,7 @@ class Services:
         return {
             **self.base_environment,
             **self.cloud_environment,
+            **self._reaper_environment(),
             **self.settings.environment(self._connections(), self._variables()),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__API__BASE_URL": self.url("airflow"),
@@ -236,6 +237,17 @@ class Services:
             "ADBREAK_ML_PYTHON": str(self.place.python("ml")),
             "SPT_NOENV": "1",  # Airflow renames its processes; without this that erases the mark in their environment
             "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+
+    def _reaper_environment(self) -> dict[str, str]:
+        """Where the reaper may ask whether the run of a machine still lives."""
+        if self.compute == LOCAL:
+            return {}
+        password = self.place.credentials()["password"]
+        return {
+            "ADBREAK_AIRFLOW_URL": self.url("airflow"),
+            "ADBREAK_AIRFLOW_USER": ADMIN,
+            "ADBREAK_AIRFLOW_PASSWORD": password,
         }
 
     def _connections(self) -> dict[str, dict[str, object]]:

@@ -92,6 +92,7 @@ def test_the_stack_leads_airflow_to_it_only_when_asked(place):
     assert spot["AIRFLOW_VAR_ADBREAK_COMPUTE"] == "ec2-spot"
     assert spot["AIRFLOW_VAR_ADBREAK_CLOUD_CONFIG"] == str(place.state / "ec2" / "cloud.yaml")
     assert spot["AWS_ENDPOINT_URL_EC2"] == "http://127.0.0.1:6"
+    assert spot["ADBREAK_AIRFLOW_URL"] == "http://127.0.0.1:3"
 
 
 def test_another_terminal_knows_where_the_stack_trains(place):

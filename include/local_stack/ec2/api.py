@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from io import BytesIO
 from types import TracebackType
 from typing import Any
@@ -84,13 +85,13 @@ class Api:
             answer = self._with_faults(nested(body.decode()), environ)
             if answer is None:
                 _hang_up(environ)
-                start_response("200 -", [])  # which nobody receives
+                start_response("200 OK", [])  # which nobody receives
                 return []
             status, body, headers = answer
         else:
             chunks: Iterable[bytes] = self._moto.get_application(environ)(environ, start_response)
             return chunks
-        start_response(f"{status} -", [*headers, ("Content-Length", str(len(body)))])
+        start_response(f"{status} {HTTPStatus(status).phrase}", [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
     def _with_faults(self, params: dict[str, Any], environ: dict[str, Any]) -> Answer | None:

@@ -9,10 +9,10 @@ A pending instance comes to run, and its user data with it; a shutting-down one 
 when none is left; one whose programs have all ended runs on, as a real one would, until somebody ends it.
 """
 
+import logging
 import signal
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,9 +27,12 @@ from local_stack.ec2.machine import Machine
 from local_stack.ec2.metadata import MetadataService
 
 LOOK_SECONDS = 0.1
+END_SECONDS = 20.0  # SIGKILL takes effect at once, unless the disk hangs
 INTERRUPTED = ("Server.SpotInstanceTermination", "Spot instance termination")
 SHUT_ITSELF_DOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
 CREDENTIALS_HOURS = 6
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,7 +70,6 @@ class Machines:
         self.timing = timing or Timing()
         self._backend, self._folder, self._environment = backend, folder, environment
         self._behind: dict[str, Behind] = {}
-        self._exits = ExitStack()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_again_and_again, daemon=True)
 
@@ -80,10 +82,12 @@ class Machines:
     ) -> None:
         self._over.set()
         self._thread.join()
-        for behind in self._behind.values():
-            while not behind.machine.end():
-                time.sleep(0.02)
-        self._exits.close()
+        left = [behind for behind in self._behind.values() if "terminated" not in behind.times]
+        deadline = time.monotonic() + END_SECONDS
+        while [behind for behind in left if not behind.machine.end()] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for behind in left:
+            behind.service.close()
 
     def notice(self, instance_id: str, seconds: float | None = None) -> None:
         """Tell a spot machine that it will be taken away, and take it away so many seconds later."""
@@ -141,19 +145,25 @@ class Machines:
     def _look_again_and_again(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             for instance in self._backend.instances():
-                if instance.id not in self._behind and instance.state not in GONE:
-                    self._behind[instance.id] = self._begin(instance)
-                if instance.id in self._behind and not self._over.is_set():
-                    self._step(instance, self._behind[instance.id])
-                elif instance.state == "shutting-down":  # ended before it ever ran
-                    self._backend.set_state(instance, "terminated")
+                try:
+                    self._look_at(instance)
+                except Exception:  # one machine that cannot be started must not keep the others from their end
+                    logger.exception("%s", instance.id)
+
+    def _look_at(self, instance: Instance) -> None:
+        if instance.id not in self._behind and instance.state not in GONE:
+            self._behind[instance.id] = self._begin(instance)
+        if instance.id in self._behind:
+            self._step(instance, self._behind[instance.id])
+        elif instance.state == "shutting-down":  # ended before it ever ran
+            self._backend.set_state(instance, "terminated")
 
     def _begin(self, instance: Instance) -> Behind:
         folder = self._folder / instance.id
         folder.mkdir(parents=True, exist_ok=True)
         required = instance.metadata_options.http_tokens == "required"
         service = MetadataService(self._metadata(instance), tokens_required=required)
-        self._exits.enter_context(service)
+        service.start()
         behind = Behind(Machine(instance.id, folder, minute_seconds=self.timing.minute_seconds), service)
         behind.times["launched"] = instance.launch_time.replace(tzinfo=UTC)
         if instance.state == "running":  # moto's own launch, by RunInstances
@@ -173,6 +183,7 @@ class Machines:
             behind.ending_since = behind.ending_since or time.monotonic()
             long_enough = time.monotonic() - behind.ending_since >= self.timing.shutdown_seconds
             if behind.machine.end() and long_enough:
+                behind.service.close()
                 self._backend.set_state(instance, "terminated")
                 behind.at("terminated")
 

@@ -1,8 +1,10 @@
 """A machine's own metadata service (version 2, with tokens) on a port of loopback.
 
-    with MetadataService(facts) as service:
-        service.endpoint               # AWS_EC2_METADATA_SERVICE_ENDPOINT of everything that runs on the machine
-        service.put("spot/instance-action", {"action": "terminate", "time": "2026-11-23T02:14:00Z"})
+    service = MetadataService(facts)
+    service.start()
+    service.endpoint               # AWS_EC2_METADATA_SERVICE_ENDPOINT of everything that runs on the machine
+    service.put("spot/instance-action", {"action": "terminate", "time": "2026-11-23T02:14:00Z"})
+    service.close()
 
 It answers what EC2's answers under ``latest/meta-data``: one value a path, a listing where a path ends in a slash, 404
 for what is not there, and 401 without a token where the machine was launched so.
@@ -12,7 +14,6 @@ import json
 import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 
 from local_stack.ports import HOST
@@ -24,7 +25,7 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"
 
 
 class MetadataService:
-    """The values of one machine, served until the context ends."""
+    """The values of one machine, served until it is closed."""
 
     def __init__(self, values: dict[str, Any], *, tokens_required: bool = True) -> None:
         self.tokens_required = tokens_required
@@ -40,13 +41,12 @@ class MetadataService:
         """Its address."""
         return f"http://{HOST}:{self._server.server_address[1]}"
 
-    def __enter__(self) -> "MetadataService":
+    def start(self) -> None:
+        """Serve from now on."""
         self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Serve no more."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
