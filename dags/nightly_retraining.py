@@ -6,7 +6,8 @@ gates -> registered -> challenger (asset)
 Runs by the clock and is never set off by a backfill. A model that its gates refuse is a result: the run is green, the
 log of `challenger` and an alert say REFUSED and why, nothing is promoted. A family that breaks, or whose data leaks or
 drifted far from what its champion learned, does not stop the others; the run is red at its end. A dry run checks
-parameters, configs, devices and data, and trains nothing.
+parameters, configs, devices and data, and trains nothing. The variable `adbreak_compute` says where training happens:
+on the worker, or on a spot machine that `training_machine_ended` ends whatever happened.
 """
 
 from datetime import timedelta
@@ -18,6 +19,7 @@ from operators.device_benchmark import DeviceBenchmarkOperator
 from operators.ml_command import MlCommandOperator
 from workflow import night
 from workflow.forms import RETRAINING_FORM
+from workflow.machines import train_on_a_machine
 from workflow.shared import CHALLENGER, DAG_DEFAULTS, TASK_DEFAULTS, by_the_clock
 
 AT_TWO_IN_THE_MORNING = "0 2 * * *"
@@ -52,14 +54,8 @@ def retrain(
         **ONE_HOUR,
         **shared,
     )
-    training = MlCommandOperator(
-        task_id="training",
-        module="ml_training.training.train",
-        spec={**data, "dataset": dataset_id, "output_dir": training_dir, "epochs": epochs, "seed": seed},
-        skip_if=DRY_RUN,
-        **HOURS,
-        **shared,
-    )
+    what_to_train = {**data, "dataset": dataset_id, "output_dir": training_dir, "epochs": epochs, "seed": seed}
+    machine, training = train_on_a_machine(spec=what_to_train, skip_if=DRY_RUN, **HOURS, **shared)
     model = training.output["model_uri"]
     evaluation = MlCommandOperator(
         task_id="evaluation", module="ml_training.training.evaluate", spec={"model": model}, **ONE_HOUR, **shared
@@ -85,7 +81,7 @@ def retrain(
         **ONE_HOUR,
         **shared,
     )
-    dataset_version >> previous_champion >> validate_version >> training
+    dataset_version >> previous_champion >> validate_version >> machine
     training >> evaluation >> conversion >> current_champion >> parity_and_size
 
 

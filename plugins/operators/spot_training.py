@@ -7,8 +7,8 @@
 
 The variable ``adbreak_compute`` chooses: ``local`` trains on the worker, ``ec2-spot`` on a machine of EC2.
 
-1. The setup writes the job down (``ml_training.cloud.spot``) and asks for no machine yet: whatever happens to the asking,
-   the teardown runs, since its setup succeeded.
+1. The setup writes the job down (``ml_training.cloud.spot``) and asks for no machine yet: whatever happens to the
+   asking, the teardown runs, since its setup succeeded.
 2. The training is deferred: its trigger (``triggers.spot``) asks for the machine, watches it, and asks for another one
    when it is taken away.
 3. The teardown ends every machine of this task, whatever happened to the two.
@@ -23,7 +23,7 @@ from hashlib import sha256
 from typing import Any
 
 from airflow.sdk import Context, Variable
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from operators.command_environment import data_root
 from operators.ml_command import MlCommandOperator, is_true
 from triggers.spot import SPOT, SpotTrainingTrigger
@@ -71,17 +71,28 @@ class SpotTrainingOperator(MlCommandOperator):
         if is_true(self.skip_if):
             raise AirflowSkipException(f"{self.task_id} is left out of this run")
         job = prepared_job(context, self.machine)
-        if job is None:
-            return super().execute(context)
-        self.log.info("%s trains on a machine: %s", self.map_label or self.task_id, job)
-        trigger = SpotTrainingTrigger(job=job, give_up_at=(datetime.now(UTC) + self.wait_at_most).isoformat())
-        self.defer(trigger=trigger, method_name="resume", timeout=self.wait_at_most + LAST_RESORT)
+        if job is not None:
+            self.log.info("%s trains on a machine: %s", self.map_label or self.task_id, job)
+            trigger = SpotTrainingTrigger(job=job, give_up_at=(datetime.now(UTC) + self.wait_at_most).isoformat())
+            self.defer(trigger=trigger, method_name="resume", timeout=self.wait_at_most + LAST_RESORT)
+        return super().execute(context)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the training returned. Raises AirflowFailException when it failed: another try would not help."""
         if event["state"] != "done":
             raise AirflowFailException(event["message"])
-        return dict(event["result"])
+        result = dict(event["result"])
+        self._tell_mlflow(context, result)
+        return result
+
+    def _tell_mlflow(self, context: Context, result: Mapping[str, Any]) -> None:
+        """Write the cost to the training's run. A server that does not answer costs no training."""
+        self.module, self.environment = "ml_training.training.tracking", "airflow"
+        self.spec = {"command": "cost", "run_id": result["run_id"], "cost": result["cost"]}
+        try:
+            super().execute(context)
+        except AirflowException as error:
+            self.log.warning("MLflow was not told what the training cost: %s", error)
 
 
 class TrainingMachineEndedOperator(MlCommandOperator):

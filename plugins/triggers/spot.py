@@ -1,6 +1,6 @@
 """Waits in the triggerer for a training on a machine in the cloud.
 
-    self.defer(trigger=SpotTrainingTrigger(job="s3://adbreak/training/jobs/3f9c...", give_up_at=...), method_name="resume")
+    self.defer(trigger=SpotTrainingTrigger(job="s3://...", give_up_at="2026-11-23T20:00:00Z"), method_name="resume")
 
 The work is done by ``python -m ml_training.cloud.spot watch``, a process beside the triggerer, which asks for machines
 and prints their log; its lines go into the task's log. It reads the job from the bucket and may be ended and started
@@ -13,7 +13,7 @@ come from Airflow's connections each time; the trigger itself holds none.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 

@@ -10,6 +10,7 @@ from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from notifiers.alert import alert
 from operators.command_environment import data_root, device_environment
+from operators.spot_training import LOCAL, compute
 from workflow.shared import CHALLENGER, fail_if_a_task_failed, results_by_index
 
 Plan = list[dict[str, Any]]
@@ -24,6 +25,8 @@ def plan(params: dict[str, Any]) -> Plan:
     """Check all parameters and return what to train, one entry a family. Raises AirflowFailException for a mistake."""
     for device in device_names(params):
         device_environment(device)
+    if compute() != LOCAL and (paths := [config for config in params["models"] if "/" in config or "." in config]):
+        raise AirflowFailException(f"a machine has only the configs in include/configs, not {', '.join(paths)}")
     families = [
         {
             "config": config,
@@ -120,7 +123,7 @@ def challenger(judged: Plan, *, ti: Any, outlet_events: Any) -> Plan:
 
 
 def night_report(families: Plan, judged: Plan, *, ti: Any) -> dict[str, Any]:
-    """Say what became of each family, and fail when one of them broke."""
+    """Say what became of each family and what its training on a machine cost; fail when one of them broke."""
     fail_if_a_task_failed(ti)
     outcomes = {
         family["model_name"]: {
@@ -131,8 +134,11 @@ def night_report(families: Plan, judged: Plan, *, ti: Any) -> dict[str, Any]:
         }
         for family, verdict, version in _judged_families(ti, judged)
     }
+    costs = [(result or {}).get("cost") for result in results_by_index(ti, "training", len(families or []))]
     return {
-        family["model_name"]: outcomes.get(family["model_name"], {"result": "planned"}) for family in families or []
+        family["model_name"]: outcomes.get(family["model_name"], {"result": "planned"})
+        | ({"training_cost": cost} if cost else {})
+        for family, cost in zip(families or [], costs, strict=True)
     }
 
 

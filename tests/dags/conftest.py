@@ -1,6 +1,7 @@
 """A fresh Airflow for the tests: its own home, a SQLite database, our DAGs; set before any airflow import."""
 
 import atexit
+import json
 import os
 import shutil
 import sys
@@ -38,11 +39,10 @@ def airflow_database() -> None:
     initdb()
 
 
-def parse_dag(dag_id: str) -> Any:
+def parse_dag(dag_id: str, folder: Path = REPOSITORY / "dags") -> Any:
     """Parse a DAG anew (a run leaves its parameters in the object) and let its retries follow at once."""
     from airflow.dag_processing.dagbag import DagBag
 
-    folder = REPOSITORY / "dags"
     bag = DagBag(dag_folder=folder / f"{dag_id}.py", bundle_path=folder, bundle_name="dags-folder")
     assert not bag.import_errors
     dag = bag.dags[dag_id]
@@ -125,10 +125,22 @@ def run_dag(airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     sleep = time.sleep  # dag.test() waits a second whenever it has only skipped something
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
 
-    def run(dag_id: str, **conf: Any) -> Run:
-        return Run(parse_dag(dag_id).test(run_conf=conf))
+    def run(dag_id: str, folder: Path = REPOSITORY / "dags", **conf: Any) -> Run:
+        return Run(parse_dag(dag_id, folder).test(run_conf=conf))
 
     return run
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the commands answer at once (``stand_in_commands``); return what was called, in order."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("stand_in_commands.py")}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("ADBREAK_ML_PYTHON", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("STAND_IN_CALLS", str(tmp_path / "calls"))
+    return lambda: [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 Used as the Python of both environments: ``python -m MODULE --json --spec-from-env``. What it answers has the fields
 that the real commands print; the end-to-end test runs those. The variable STAND_IN_FAILS names a module, or
 ``module:word`` for specs that hold the word, that exits with 1; STAND_IN_REFUSES a word of the specs that gates refuse;
-STAND_IN_RUNNING a file that makes the first benchmark still run;
-STAND_IN_MODELS is what the registry lists; STAND_IN_QUARANTINES says which suite sets which recording aside.
+STAND_IN_RUNNING a file that makes the first benchmark still run; STAND_IN_STATE what becomes of a job whose watching
+fails; STAND_IN_MODELS is what the registry lists; STAND_IN_QUARANTINES says which suite sets which recording aside.
 Each call is appended to the file that STAND_IN_CALLS names.
 """
 
@@ -21,13 +21,20 @@ SPEC = json.loads(os.environ["ADBREAK_SPEC"])
 def answer() -> dict[str, Any]:
     """Return what the command would print for this spec."""
     name = f"{MODULE} {SPEC.get('command', '')}".strip()
-    run = f"{SPEC.get('output_dir')}/run-{SPEC.get('config')}"
+    trained = prepared() if name == "cloud.spot watch" else SPEC
+    run = f"{trained.get('output_dir')}/run-{trained.get('config')}"
+    training = {"run_id": "r", "run_uri": run, "model_uri": f"{run}/float/model.keras", "reused": False}
     folder = SPEC.get("model", "").rsplit("/", 1)[0]
     refused = os.environ.get("STAND_IN_REFUSES", "nothing") in json.dumps(SPEC)
     return {
         "data.dataset build": {"dataset_id": f"data-of-{SPEC.get('config')}", "dataset_uri": "x"},
         "data.validation run": {"success": True, "warnings": [], "checked": 1, **quarantined()},
-        "training.train": {"run_id": "r", "run_uri": run, "model_uri": f"{run}/float/model.keras", "reused": False},
+        "training.train": training,
+        "training.tracking cost": {"mlflow_run_id": None},
+        "cloud.spot prepare": {"job_uri": SPEC.get("job")},
+        "cloud.spot watch": training | {"cost": {"usd": 0.12, "machines": 2, "simulated": True}},
+        "cloud.spot status": {"state": os.environ.get("STAND_IN_STATE", "failed")},
+        "cloud.spot end": {"job_uri": SPEC.get("job"), "state": "done"},
         "training.evaluate": {"evaluation_uri": f"{folder}/evaluation.json", "f1": {"value": 0.9}},
         "conversion.to_tflite": {"model_uri": f"{SPEC.get('output')}/model.tflite", "size_bytes": 4_280_000},
         "registry.client list": {"models": json.loads(os.environ.get("STAND_IN_MODELS", "[]"))},
@@ -47,6 +54,12 @@ def answer() -> dict[str, Any]:
             "aliases": ["candidate"] if refused else ["candidate", "challenger"],
         },
     }[name]
+
+
+def prepared() -> dict[str, Any]:
+    """Return the options of the training that this job was prepared with."""
+    calls = [json.loads(line) for line in Path(os.environ["STAND_IN_CALLS"]).read_text().splitlines()]
+    return [call["options"] for call in calls if call.get("job") == SPEC["job"] and "options" in call][-1]
 
 
 def at_work() -> bool:

@@ -4,7 +4,6 @@ The commands answer at once here (``stand_in_commands``); the end-to-end test ru
 """
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,19 +13,12 @@ import pytest
 pytestmark = pytest.mark.airflow
 
 
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let the commands answer at once; return what was called, in order."""
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("stand_in_commands.py")}" "$@"\n')
-    python.chmod(0o755)
-    monkeypatch.setenv("ADBREAK_ML_PYTHON", str(python))
-    monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setenv("STAND_IN_CALLS", str(tmp_path / "calls"))
+@pytest.fixture(autouse=True)
+def devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two devices, and a policy that accepts what they say."""
     monkeypatch.setenv("AIRFLOW_CONN_DEVICE_PI_A", '{"conn_type": "ssh", "host": "a"}')
     monkeypatch.setenv("AIRFLOW_CONN_DEVICE_PI_B", '{"conn_type": "ssh", "host": "b"}')
     monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_GATE_POLICY", "local")
-    return lambda: [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
 
 
 @pytest.fixture
@@ -64,6 +56,24 @@ def test_an_accepted_model_goes_from_data_to_challenger(run_dag: Any, calls: Any
     assert by_module["registry.gates"]["policy"] == "local"
     models = [{"name": "base-general", "version": "3", "semver": "1.2.0", "summary": "ACCEPTED: F1 0.93"}]
     assert run.announced("challenger") == [{"models": models}]
+
+
+def test_a_night_trains_on_a_machine_and_says_what_it_cost(
+    run_dag: Any, calls: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_COMPUTE", "ec2-spot")
+    run = run_dag("nightly_retraining", epochs=2)
+    assert run.state == "success"
+    called = [call.get("command", call["module"]) for call in calls()]
+    assert called[3:6] == ["prepare", "watch", "cost"]
+    assert called.count("end") == 1
+    prepared = next(call for call in calls() if call.get("command") == "prepare")
+    assert prepared["options"] == {
+        "data_dir": f"{tmp_path}/bucket", "config": "base_model", "dataset": "data-of-base_model",
+        "output_dir": f"{tmp_path}/bucket/training", "epochs": 2, "seed": 1,
+    }  # fmt: skip
+    assert {call["job"] for call in calls() if "job" in call} == {prepared["job"]}
+    assert run.result_of("night_report")["base-general"]["training_cost"]["usd"] == 0.12
 
 
 def test_a_champion_is_what_the_file_is_compared_with(

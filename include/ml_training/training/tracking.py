@@ -5,9 +5,13 @@
         tracker.log_file(Path("pr_curve.png"), "plots")
 
 The same ``run_id`` always continues the same MLflow run, so a killed and retried training stays one run. Without
-``MLFLOW_TRACKING_URI`` nothing is tracked, and the log says so.
+``MLFLOW_TRACKING_URI`` nothing is tracked, and the log says so. What a training on a machine cost is known when it is
+over:
+
+    python -m ml_training.training.tracking cost --run-id 4be1... --cost '{"usd": 0.31, "seconds": 2400, "machines": 1}'
 """
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ml_training.config.settings import read_settings
-from ml_training.utils.errors import RegistryError
+from ml_training.utils.command_line import command_parser, run_command
+from ml_training.utils.errors import RegistryError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +97,26 @@ def tracker_of(mlflow_run_id: str | None) -> Tracker:
         return Tracker(_mlflow().MlflowClient(), mlflow_run_id)
 
 
+def log_cost(run_id: str, cost: Mapping[str, Any]) -> str | None:
+    """Add what a training cost to its run, as metrics and tags. Returns the MLflow run, None when there is none.
+
+    The amount is an estimate until the bill comes, and the tag ``cost`` says so, or ``simulated``: nothing is paid.
+    """
+    if read_settings().mlflow_tracking_uri is None:
+        return None
+    mlflow = _mlflow()
+    with _server_errors():
+        mlflow_run_id = _find_run(mlflow, run_id)
+        if mlflow_run_id is not None:
+            client = mlflow.MlflowClient()
+            for name in ("usd", "seconds", "machines", "interruptions"):
+                if cost.get(name) is not None:
+                    client.log_metric(mlflow_run_id, f"cost/{name}", float(cost[name]))
+            client.set_tag(mlflow_run_id, "cost", "simulated" if cost.get("simulated") else "estimate")
+            client.set_tag(mlflow_run_id, "adbreak.job", str(cost.get("job", "")))
+    return mlflow_run_id
+
+
 def _find_run(mlflow: Any, run_id: str) -> str | None:
     runs = mlflow.search_runs(
         filter_string=f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1, output_format="list", search_all_experiments=True
@@ -115,3 +140,25 @@ def _server_errors() -> Iterator[None]:
     except MlflowException as error:
         address = read_settings().mlflow_tracking_uri
         raise RegistryError(f"the MLflow server at {address} refused: {error}. Is it running?") from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see the module's docstring."""
+    parser = command_parser("ml_training.training.tracking", __doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    cost = commands.add_parser("cost", help="add what a training cost to its MLflow run")
+    cost.add_argument("--run-id", required=True, help="the training's run, as it printed it")
+    cost.add_argument("--cost", required=True, type=_cost, help="usd, seconds, machines, interruptions, as JSON")
+    cost.set_defaults(run=lambda args: {"mlflow_run_id": log_cost(args.run_id, args.cost)})
+    return run_command(parser, argv)
+
+
+def _cost(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--cost: expected a JSON object, received {text!r}") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
