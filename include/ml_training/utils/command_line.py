@@ -31,6 +31,7 @@ from ml_training.utils.errors import AdbreakError, UsageError
 from ml_training.utils.termination import Terminated, listen_for_termination
 
 SPEC_VARIABLE = "ADBREAK_SPEC"
+TALKATIVE = ("botocore", "boto3", "urllib3")  # say with each call where credentials and addresses come from
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,8 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
     logging.basicConfig(level=os.environ.get("ADBREAK_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         args = parser.parse_args(_json_first(_with_spec(arguments)))
         result = args.run(args)
