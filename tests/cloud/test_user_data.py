@@ -1,20 +1,26 @@
 """A machine's user data, run by a real bash: the deadline first, nothing unchecked, a shutdown on every path."""
 
 import contextlib
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ml_training.cloud import storage
+from ml_training.cloud import storage, user_data
 from ml_training.cloud.jobs import Attempt, Job, JobSpec
 from ml_training.cloud.packaging import upload
 from ml_training.cloud.user_data import LARGEST_BYTES, render
 from ml_training.utils.errors import CloudMisconfigured
+from ml_training.utils.hashing import sha256_bytes
 
 WAIT_SECONDS = 30
 SUPERVISOR = """
@@ -199,6 +205,70 @@ def test_the_deadline_holds_while_nothing_answers(machine, repository, tmp_path)
     machine.start(render(job.uri, late, spec))
     wait_for(lambda: machine.shutdowns() == ["-h +1", "-h now"])
     assert 1 < time.monotonic() - started < 10
+
+
+UV = """#!/bin/sh
+# Stands for uv: its words are written down, and `venv` makes a folder with a Python in it.
+echo "$*" >>"$HOME/uv.log"
+[ "$1" = venv ] || exit 0
+for folder; do :; done
+mkdir -p "$folder/bin" && ln -s PYTHON "$folder/bin/python"
+"""
+
+
+class Index(BaseHTTPRequestHandler):
+    """A package index with one file of one package."""
+
+    wheel = b""
+
+    def do_GET(self):
+        file = {"url": "files/uv.whl", "hashes": {"sha256": sha256_bytes(self.wheel)}}
+        listing = json.dumps({"files": [{"url": "other", "hashes": {}}, file]}).encode()
+        body = {"/simple/uv/": listing, "/simple/uv/files/uv.whl": self.wheel}[self.path]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def index(monkeypatch):
+    """Serve a package index; returns its address."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as wheel:
+        wheel.writestr("uv-0.1.data/scripts/uv", UV.replace("PYTHON", sys.executable))
+    Index.wheel = buffer.getvalue()
+    monkeypatch.setattr(user_data, "UV_SHA256", sha256_bytes(Index.wheel))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_an_environment_that_is_missing_is_made(machine, repository, tmp_path, index, gpus):
+    (repository / "include/ml_training/cloud/gpu_requirements.txt").write_text("nvidia-cublas-cu12\n")
+    job, attempt, spec = make_job(str(tmp_path / "bucket"), repository, gpus=gpus)
+    machine.environment["ADBREAK_PACKAGE_INDEX"] = index
+    assert machine.start(render(job.uri, attempt, spec)).wait(WAIT_SECONDS) == 0
+    folder = machine.folder / "home" / "attempts" / "it's one-1"
+    assert (folder / "arguments.json").exists()
+    made, installed = (machine.folder / "uv.log").read_text().splitlines()
+    assert made.startswith("venv --quiet --relocatable --python 3.11 ")
+    assert f"--requirement {folder}/requirements.txt" in installed
+    assert ("gpu_requirements.txt" in installed) == (gpus > 0)
+
+
+def test_another_uv_is_refused(machine, repository, tmp_path, index, monkeypatch):
+    monkeypatch.setattr(user_data, "UV_SHA256", "1" * 64)
+    job, attempt, spec = make_job(str(tmp_path / "bucket"), repository)
+    machine.environment["ADBREAK_PACKAGE_INDEX"] = index
+    assert machine.start(render(job.uri, attempt, spec)).wait(WAIT_SECONDS) == 1
+    assert "has no file of uv with sha256 1111" in job.ending(1).message
+    assert machine.shutdowns()[-1] == "-h now"
 
 
 def test_a_machine_that_begins_after_its_deadline_goes_at_once(machine, repository, tmp_path):
