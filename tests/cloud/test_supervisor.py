@@ -301,6 +301,30 @@ def test_a_spec_that_cannot_be_run_fails_with_advice(machine, tmp_path):
     assert run(other, 3) == "failed"
 
 
+def test_a_rebalance_recommendation_is_said_and_no_reason_to_leave(machine, tmp_path):
+    job = make_job(tmp_path)
+    machine.values["events/recommendations/rebalance"] = '{"noticeTime": "2026-01-05T01:50:00Z"}'
+    assert run(job) == "done"
+    assert job.heartbeat().progress["rebalance"] == "2026-01-05T01:50:00Z"
+    assert b"may take the machine back soon" in job.read_log(1)[0]
+
+
+def test_an_error_of_the_supervisor_is_told_and_leaves_nothing_running(machine, tmp_path, monkeypatch):
+    job = make_job(tmp_path, options={"steps": 10_000, "grandchild": str(tmp_path / "grandchild")})
+    done = supervising.Supervisor._leave
+
+    def fail_later(supervisor):
+        if is_training(job)():
+            raise RuntimeError("a mistake of ours")
+        return done(supervisor)
+
+    monkeypatch.setattr(supervising.Supervisor, "_leave", fail_later)
+    assert run(job) == "lost"
+    assert "a mistake of ours" in job.ending(1).message
+    assert job.result() is None
+    assert not is_alive(int((tmp_path / "grandchild").read_text()))
+
+
 class Wire:
     """The way to the S3 server, that a test can cut."""
 

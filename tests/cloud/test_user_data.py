@@ -262,6 +262,31 @@ def test_an_environment_that_is_missing_is_made(machine, repository, tmp_path, i
     assert ("gpu_requirements.txt" in installed) == (gpus > 0)
 
 
+DOCKER = """#!/bin/sh
+echo "$*" >>"$HOME/docker.log"
+[ "$1" = run ] || exit 0
+while [ "$1" != --env-file ]; do shift; done
+cp "$2" "$HOME/docker.environment"
+"""
+
+
+def test_a_trainer_image_runs_the_supervisor(machine, repository, tmp_path):
+    (machine.folder / "bin" / "docker").write_text(DOCKER)
+    (machine.folder / "bin" / "docker").chmod(0o755)
+    image, environment = "registry.example/adbreak-trainer:1", {"MLFLOW_TRACKING_URI": "http://x"}
+    job, attempt, spec = make_job(str(tmp_path / "bucket"), repository, image=image, gpus=1, environment=environment)
+    assert machine.start(render(job.uri, attempt, spec)).wait(WAIT_SECONDS) == 0
+    pulled, ran = (machine.folder / "docker.log").read_text().splitlines()
+    assert pulled == f"pull {image}"
+    assert " --gpus all " in ran
+    assert f" {image} python -m ml_training.cloud.supervisor --job {job.uri} --attempt 1 " in ran
+    assert "--shut-down" not in ran, "a container cannot: the user data does"
+    assert machine.shutdowns()[-1] == "-h now"
+    handed_over = (machine.folder / "docker.environment").read_text().splitlines()
+    assert "MLFLOW_TRACKING_URI=http://x" in handed_over
+    assert "AWS_DEFAULT_REGION=us-east-1" in handed_over
+
+
 def test_another_uv_is_refused(machine, repository, tmp_path, index, monkeypatch):
     monkeypatch.setattr(user_data, "UV_SHA256", "1" * 64)
     job, attempt, spec = make_job(str(tmp_path / "bucket"), repository)

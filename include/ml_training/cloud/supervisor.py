@@ -89,6 +89,9 @@ class Supervisor:
                 outcome = Outcome("superseded" if isinstance(error, Superseded) else "failed", error.message)
             except StorageError as error:
                 outcome = Outcome("unreachable", error.message)
+            except Exception as error:  # another machine goes on; this one says what happened
+                logger.exception("the supervisor failed")
+                outcome = Outcome("lost", f"the supervisor failed: {error!r}")
             logger.info("%s%s", outcome.cause, f": {outcome.message}" if outcome.message else "")
             self._last_words(outcome)
         return outcome
