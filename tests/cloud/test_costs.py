@@ -136,6 +136,10 @@ def test_the_command_prints_a_month_and_an_estimate(root, job, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["over"] is True
     assert result["machines"] == ["2026-11-23 02:00 one-0001 g6.xlarge spot interrupted 600 s 70.0000 USD"]
+    assert result["news"] is False, "nobody asked to keep it"
+    for news in (True, False):
+        costs.main(["--data-dir", root, "--month", "2026-11", "--say-once", "--json"])
+        assert json.loads(capsys.readouterr().out)["news"] is news
     assert costs.main(["--data-dir", root, "--month", "November"]) == 2
     assert costs.main(["--estimate", "base_model", "--hours", "200", "--json"]) == 0
     assert 0 < json.loads(capsys.readouterr().out)["g6.xlarge"]["usd"] < 2

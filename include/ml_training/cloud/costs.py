@@ -256,6 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", help="bucket or folder whose ledger to read; default: ADBREAK_DATA_DIR")
     parser.add_argument("--month", help="such as 2026-11; default: this month")
     parser.add_argument("--cloud-config", help="whose budget; default: ADBREAK_CLOUD_CONFIG")
+    parser.add_argument("--say-once", action="store_true", help="keep that a passed budget was said: once a day")
     parser.add_argument("--estimate", metavar="CONFIG", help="estimate a training of this config instead")
     parser.add_argument("--hours", type=float, default=200.0, help="of recordings, for --estimate")
     parser.set_defaults(run=lambda args: _estimates(args) if args.estimate else _month(args))
@@ -275,7 +276,8 @@ def _month(args: argparse.Namespace) -> dict[str, Any]:
         f"{cost.cause} {cost.seconds:.0f} s " + ("price unknown" if cost.usd is None else f"{cost.usd:.4f} USD")
         for cost in read_ledger(root, month)
     ]
-    return {**verdict.model_dump(mode="json"), "machines": lines}
+    news = args.say_once and first_to_say(root, verdict, datetime.now(UTC))
+    return {**verdict.model_dump(mode="json"), "news": news, "machines": lines}
 
 
 def _estimates(args: argparse.Namespace) -> dict[str, Any]:
