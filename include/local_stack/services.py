@@ -154,7 +154,7 @@ class Services:
         command = [
             *(str(self.place.python("stack")), "-m", "local_stack.ec2", "--folder", str(self.place.state / "ec2")),
             *("--port", str(self.ports["ec2"]), "--s3-url", self.url("s3")),
-            *("--settings", json.dumps({"environment": found_there})),
+            *("--settings", json.dumps({"environment": found_there}), "--remove-disks"),
         ]
         environment = {**self.base_environment, "PYTHONPATH": str(self.place.root / "include")}
         return Service("ec2", command, environment, lambda: answers(f"{self.url('ec2')}/_machines"))

@@ -90,7 +90,7 @@ def go_round(stop: threading.Event, ended: Counter[str]) -> None:
 
 def campaign(ec2: RemoteEc2, folder: Path) -> list[Figure]:
     """Run all, print what became of each fault's runs, and return the figures."""
-    bucket, home = "s3://adbreak", ec2.folder / "opt"
+    bucket, machines = "s3://adbreak", ec2.folder / "machines"
     stop, reaped = threading.Event(), Counter[str]()
     reaper = threading.Thread(target=go_round, args=(stop, reaped))
     reaper.start()
@@ -99,7 +99,7 @@ def campaign(ec2: RemoteEc2, folder: Path) -> list[Figure]:
 
     def live(number: int) -> Run:
         fault, own = plans[number]
-        run = Run(f"run-{number:04d}", bucket, home, ec2.environment, folder / f"run-{number:04d}.log")
+        run = Run(f"run-{number:04d}", bucket, machines, ec2.environment, folder / f"run-{number:04d}.log")
         beside = threading.Thread(target=fault.befall, args=(run, ec2, own))
         beside.start()
         run.live()

@@ -24,13 +24,13 @@ SPOT = [sys.executable, "-m", "ml_training.cloud.spot", "--json"]
 class Run:
     """Lives through one training on machines; ``over`` is set when its tasks are."""
 
-    def __init__(self, name: str, bucket: str, home: Path, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, name: str, bucket: str, machines: Path, environment: dict[str, str], log: Path) -> None:
         self.job_id, self.bucket = name, bucket
         self.uri, self.output = f"{bucket}/training/jobs/{name}", f"{bucket}/rehearsals/{name}"
         self.over = threading.Event()
         self.outcome, self.digest = "", ""
         self.times: dict[str, float] = {}
-        self._home, self._environment, self._log = home, {**os.environ, **environment}, log
+        self._machines, self._environment, self._log = machines, {**os.environ, **environment}, log
         self._watchers: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
         self._cleared = self._abandoned = False
@@ -52,11 +52,9 @@ class Run:
 
     def steps(self) -> list[dict[str, Any]]:
         """Return every step that machines took for this run, also those taken twice."""
-        try:
-            lines = (self._home / "work" / JOURNAL).read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        return [found for line in lines if (found := json.loads(line))["output"] == self.output]
+        journals = [path.read_text() for path in self._machines.glob(f"*/opt/work/{JOURNAL}")]
+        steps = [json.loads(line) for journal in journals for line in journal.splitlines()]
+        return sorted((step for step in steps if step["output"] == self.output), key=lambda step: float(step["at"]))
 
     def kill_watchers(self) -> None:
         """Kill whoever watches, as a worker or a triggerer dies."""

@@ -136,6 +136,13 @@ def test_a_machine_runs_its_user_data_and_ends_itself(cloud):
     assert cloud.client.describe_volumes()["Volumes"] == []
 
 
+def test_a_new_machine_has_an_empty_disk(cloud):
+    for _ in range(2):
+        instance_id = cloud.launch('ls "$ADBREAK_HOME"; touch "$ADBREAK_HOME/left"; echo seen; sleep 300')
+        until(lambda: "seen" in cloud.console(instance_id))  # noqa: B023 (called here)
+        assert "left" not in cloud.console(instance_id)
+
+
 def test_the_first_machine_is_the_cheapest_that_there_is(cloud):
     answer = cloud.fleet(types=("g5.xlarge", "g4dn.xlarge"))
     assert answer["Instances"][0]["InstanceType"] == "g4dn.xlarge"

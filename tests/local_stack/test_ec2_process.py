@@ -13,7 +13,9 @@ import yaml
 from botocore.config import Config
 from local_stack.bucket import CREDENTIALS
 from local_stack.ec2.machine import MACHINE_VARIABLE
+from local_stack.ec2.machines import Timing
 from local_stack.ec2.remote import simulated_ec2
+from local_stack.ec2.simulation import SimulatedEc2
 from local_stack.processes import marked
 from local_stack.services import Services
 from local_stack.settings_file import read_settings_file
@@ -70,6 +72,16 @@ def test_another_process_speaks_to_it_and_nothing_stays(tmp_path):
         another = launch(ec2.url, path)
         wait_for(lambda: len(ec2.machines()) == 2 and marked(MACHINE_VARIABLE, another))
     assert marked(MACHINE_VARIABLE, another) == []
+
+
+def test_disks_that_are_not_kept_go_with_their_machines(tmp_path):
+    with SimulatedEc2(tmp_path, timing=Timing(0, 0, 0, 0), keep_disks=False) as ec2:
+        instance_id = launch(ec2.url, ec2.config_path)
+        folder = tmp_path / "machines" / instance_id
+        wait_for(lambda: (folder / "opt").is_dir() and ec2.machines.processes(instance_id))
+        ec2.machines.notice(instance_id)
+        wait_for(lambda: ec2.machines.facts()[0]["state"] == "terminated")
+        assert sorted(path.name for path in folder.iterdir()) == ["bin", "console.log", "user-data"]
 
 
 def test_its_machines_go_with_it_when_it_is_killed(tmp_path):

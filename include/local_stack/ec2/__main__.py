@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--timing", type=json.loads, default={}, help="JSON: fields of Timing")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: keys of the cloud's config")
     parser.add_argument("--machine-environment", type=json.loads, default={}, help="JSON: more variables on machines")
+    parser.add_argument("--remove-disks", action="store_true", help="remove a machine's files with it, but its output")
     parser.add_argument("--until-input-ends", action="store_true", help="stop when standard input ends")
     args = parser.parse_args(argv)
     simulation = SimulatedEc2(
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         timing=Timing(**args.timing),
         settings=args.settings,
         machine_environment=args.machine_environment,
+        keep_disks=not args.remove_disks,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

@@ -11,9 +11,11 @@ Every process carries ``ADBREAK_MACHINE``, the instance's id, in its environment
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,11 @@ cd "{folder}" && echo "$@" > ".shutdown.$$" && mv ".shutdown.$$" shutdown
 class Machine:
     """What runs behind one instance."""
 
-    def __init__(self, instance_id: str, folder: Path, *, minute_seconds: float = 60.0) -> None:
-        self.instance_id, self.folder = instance_id, folder
+    def __init__(
+        self, instance_id: str, folder: Path, *, image: Mapping[str, Path] | None = None, minute_seconds: float = 60.0
+    ) -> None:
+        """``image`` is what its disk has from the beginning: names below ``ADBREAK_HOME``, and what they link to."""
+        self.instance_id, self.folder, self._image = instance_id, folder, image or {}
         self._minute_seconds = minute_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._off_at: float | None = None
@@ -44,11 +49,23 @@ class Machine:
         """The file with what the user data printed."""
         return self.folder / "console.log"
 
+    @property
+    def disk(self) -> Path:
+        """What it has as ``ADBREAK_HOME``: a new machine's is empty but for what the image holds."""
+        return self.folder / "opt"
+
+    def remove_disk(self) -> None:
+        """Delete what its programs left, but for what they printed."""
+        for left in (self.disk, self.folder / "home", self.folder / "tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def boot(self, user_data: str, environment: dict[str, str]) -> None:
         """Run the user data as the machine's own program."""
         programs = self.folder / "bin"
-        for made in (programs, self.folder / "home", self.folder / "tmp"):
+        for made in (programs, self.disk, self.folder / "home", self.folder / "tmp"):
             made.mkdir(parents=True, exist_ok=True)
+        for name, target in self._image.items():
+            (self.disk / name).symlink_to(target)
         for name in ("shutdown", "poweroff"):
             _write_program(programs / name, SHUTDOWN.format(folder=self.folder))
         script = self.folder / "user-data"
@@ -65,6 +82,7 @@ class Machine:
                     **environment,
                     "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
                     "HOME": str(self.folder / "home"),
+                    "ADBREAK_HOME": str(self.disk),
                     "TMPDIR": str(self.folder / "tmp"),
                     MACHINE_VARIABLE: self.instance_id,
                 },

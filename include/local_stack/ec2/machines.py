@@ -13,6 +13,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.instances import Instance
 
-from local_stack.ec2.backend import GONE, Backend
+from local_stack.ec2.backend import Backend
 from local_stack.ec2.machine import Machine
 from local_stack.ec2.metadata import MetadataService
 
@@ -65,9 +66,18 @@ class Machines:
     """Runs the machines until the context ends; then none is left."""
 
     def __init__(
-        self, backend: Backend, folder: Path, *, environment: dict[str, str], timing: Timing | None = None
+        self,
+        backend: Backend,
+        folder: Path,
+        *,
+        environment: dict[str, str],
+        image: Mapping[str, Path] | None = None,
+        timing: Timing | None = None,
+        keep_disks: bool = True,
     ) -> None:
+        """``image`` is what a new machine's disk has; a disk that is not kept goes with its machine, as in EC2."""
         self.timing = timing or Timing()
+        self._image, self._keep_disks = image or {}, keep_disks
         self._backend, self._folder, self._environment = backend, folder, environment
         self._behind: dict[str, Behind] = {}
         self._over = threading.Event()
@@ -88,6 +98,8 @@ class Machines:
             time.sleep(0.02)
         for behind in left:
             behind.service.close()
+            if not self._keep_disks:
+                behind.machine.remove_disk()
 
     def notice(self, instance_id: str, seconds: float | None = None) -> None:
         """Tell a spot machine that it will be taken away, and take it away so many seconds later."""
@@ -118,6 +130,7 @@ class Machines:
         found = []
         for instance in self._backend.instances():
             behind = self._behind.get(instance.id)
+            times = {"launched": instance.launch_time.replace(tzinfo=UTC), **(behind.times if behind else {})}
             found.append(
                 {
                     "instance_id": instance.id,
@@ -127,7 +140,7 @@ class Machines:
                     "zone": instance.availability_zone,
                     "market": instance.lifecycle or "on-demand",
                     "tags": {tag["key"]: tag["value"] for tag in instance.get_tags()},
-                    "times": {name: when.isoformat() for name, when in behind.times.items()} if behind else {},
+                    "times": {name: when.isoformat() for name, when in times.items()},
                     **(behind.machine.facts() if behind else {}),
                 }
             )
@@ -151,12 +164,9 @@ class Machines:
                     logger.exception("%s", instance.id)
 
     def _look_at(self, instance: Instance) -> None:
-        if instance.id not in self._behind and instance.state not in GONE:
+        if instance.id not in self._behind:
             self._behind[instance.id] = self._begin(instance)
-        if instance.id in self._behind:
-            self._step(instance, self._behind[instance.id])
-        elif instance.state == "shutting-down":  # ended before it ever ran
-            self._backend.set_state(instance, "terminated")
+        self._step(instance, self._behind[instance.id])
 
     def _begin(self, instance: Instance) -> Behind:
         folder = self._folder / instance.id
@@ -164,8 +174,8 @@ class Machines:
         required = instance.metadata_options.http_tokens == "required"
         service = MetadataService(self._metadata(instance), tokens_required=required)
         service.start()
-        behind = Behind(Machine(instance.id, folder, minute_seconds=self.timing.minute_seconds), service)
-        behind.times["launched"] = instance.launch_time.replace(tzinfo=UTC)
+        machine = Machine(instance.id, folder, image=self._image, minute_seconds=self.timing.minute_seconds)
+        behind = Behind(machine, service)
         if instance.state == "running":  # moto's own launch, by RunInstances
             self._backend.set_state(instance, "pending")
         return behind
@@ -184,8 +194,10 @@ class Machines:
             long_enough = time.monotonic() - behind.ending_since >= self.timing.shutdown_seconds
             if behind.machine.end() and long_enough:
                 behind.service.close()
-                self._backend.set_state(instance, "terminated")
+                if not self._keep_disks:
+                    behind.machine.remove_disk()
                 behind.at("terminated")
+                self._backend.set_state(instance, "terminated")
 
     def _while_running(self, instance: Instance, behind: Behind, age: float) -> None:
         if "booted" not in behind.times and age >= self.timing.pending_seconds + self.timing.boot_seconds:

@@ -60,8 +60,13 @@ class SimulatedEc2:
         timing: Timing | None = None,
         settings: dict[str, Any] | None = None,
         machine_environment: dict[str, str] | None = None,
+        keep_disks: bool = True,
     ) -> None:
-        """``settings`` overrides keys of the cloud's config, ``machine_environment`` is added on each machine."""
+        """``settings`` overrides keys of the cloud's config, ``machine_environment`` is added on each machine.
+
+        With ``keep_disks`` a machine's files stay for a look; else they go with it.
+        """
+        self._keep_disks = keep_disks
         self.folder = folder.absolute()
         self.config_path = self.folder / "cloud.yaml"
         self._given = settings or {}
@@ -84,7 +89,12 @@ class SimulatedEc2:
             self.gates = {who: exits.enter_context(Gate(self._s3_url or api.url)) for who in ("machines", "launchers")}
             environment = {**self._on_machines(region), TAG_VARIABLE: tag}
             self.machines = Machines(
-                self.backend, self.folder / "machines", environment=environment, timing=self._timing
+                self.backend,
+                self.folder / "machines",
+                environment=environment,
+                image={f"venv-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}": ML_ENVIRONMENT},
+                timing=self._timing,
+                keep_disks=self._keep_disks,
             )
             exits.enter_context(self.machines)
             self._make_account(region)
@@ -118,13 +128,7 @@ class SimulatedEc2:
 
     def _on_machines(self, region: str) -> dict[str, str]:
         """Return the environment of what runs on a machine; its credentials come from its metadata service."""
-        home = self.folder / "opt"
-        home.mkdir(exist_ok=True)
-        link = home / f"venv-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-        if not link.is_symlink():
-            link.symlink_to(ML_ENVIRONMENT)
         return {
-            "ADBREAK_HOME": str(home),
             "AWS_ENDPOINT_URL": self.gates["machines"].url,
             "AWS_DEFAULT_REGION": CREDENTIALS["region_name"],
             "LANG": "C.UTF-8",
