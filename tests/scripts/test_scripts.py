@@ -26,7 +26,7 @@ print(json.dumps({{
     "model_uri": "out/int8/model.tflite" if "to_tflite" in sys.argv[2] else "out/run/float/model.keras",
     "report_uri": "out/run/int8/report.json", "verdicts_uri": "out/run/int8/verdicts.json",
     "benchmark_uri": "out/run/int8/benchmarks/pi.json", "summary": "REFUSED: size",
-    "accepted": os.environ.get("ACCEPTED") == "1",
+    "accepted": os.environ.get("ACCEPTED") == "1", "dataset_id": "d1", "cost": {{"usd": 0.31, "simulated": True}},
 }}))
 """
 
@@ -101,10 +101,28 @@ def test_recordings_become_a_model(run, tmp_path):
     assert [call.split()[0] for call in calls] == [
         "ml_training.data.collectors", "ml_training.training.train", "ml_training.training.evaluate",
     ]  # fmt: skip
+
+
+def test_recordings_in_a_bucket_become_a_model_on_a_spot_machine(run):
     done, calls = run("run_training.sh", "aws", "reachable-bucket", CONFIG="temporal")
     assert done.returncode == 0, done.stderr
-    assert "--config temporal --data-dir s3://reachable-bucket" in calls[1]
-    assert "starts no machines" in done.stderr
+    assert calls == [
+        "ml_training.cloud.prices --config temporal",
+        "ml_training.data.collectors extract --video-source s3://reachable-bucket/recordings "
+        "--output-dir s3://reachable-bucket/frames",
+        "ml_training.data.dataset build --json --config temporal --data-dir s3://reachable-bucket",
+        "ml_training.cloud.spot run --json --data-dir s3://reachable-bucket "
+        '--options {"config": "temporal", "dataset": "d1"}',
+        "ml_training.training.evaluate --model out/run/float/model.keras --data-dir s3://reachable-bucket",
+    ]
+    assert done.stdout.splitlines()[-1] == "out/run/float/model.keras"
+    assert "cost: {'usd': 0.31, 'simulated': True}" in done.stderr
+
+
+def test_a_machine_has_only_the_configs_of_the_project(run):
+    done, calls = run("run_training.sh", "aws", "reachable-bucket", CONFIG="my/own.yaml")
+    assert (done.returncode, calls) == (2, [])
+    assert "not my/own.yaml" in done.stderr
 
 
 @pytest.mark.parametrize(
