@@ -14,7 +14,8 @@ The variable ``adbreak_compute`` chooses: ``local`` trains on the worker, ``ec2-
 3. The teardown ends every machine of this task, whatever happened to the two.
 
 A job is named by DAG, run, task and family, so each of the three finds it again without the others: a task that was
-retried or cleared adopts the machine that runs, and never starts a second one.
+retried or cleared adopts the machine that runs, and never starts a second one. A task that comes back with another
+dataset version ends the machine of the older one first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ class TrainingMachineOperator(MlCommandOperator):
         self.spec = {
             "command": "prepare",
             "job": job_uri(labels),
+            "take_over": True,
             "module": self.module,
             "options": {name: value for name, value in options.items() if value is not None},
             "labels": labels,

@@ -25,6 +25,7 @@ from ml_training.cloud.ending import end
 from ml_training.cloud.jobs import Again, Job, JobSpec
 from ml_training.cloud.launcher import is_decided, look
 from ml_training.cloud.packaging import upload
+from ml_training.cloud.successors import end_all, take_over
 from ml_training.cloud.watching import result_of, watch
 from ml_training.config.cloud import CloudConfig, load_cloud_config
 from ml_training.config.settings import read_settings
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, run, text in (
         ("watch", _watch, "keep a job going, and say what happens, until it is over"),
         ("status", _status, "say where a job stands, and change nothing"),
-        ("end", lambda args: end(*_job(args), args.reason), "end every machine of a job"),
+        ("end", _end, "end every machine of a job"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--job", required=True, help="the job's address")
@@ -121,6 +122,7 @@ def _add_job_options(command: argparse.ArgumentParser, run: Any) -> None:
     command.add_argument("--options", type=_mapping, default={}, help="its options, as JSON")
     command.add_argument("--labels", type=_mapping, default={}, help="dag, dag_run, task, owner, as JSON: tags")
     command.add_argument("--job", help="the job's address; default: named by what it does")
+    command.add_argument("--take-over", action="store_true", help="end a job of other options at this address first")
     command.add_argument("--gpus", type=int, help="that a machine must have; default: what all candidates have")
     command.add_argument("--cloud-config", help="name or path; default: ADBREAK_CLOUD_CONFIG")
     command.add_argument("--detach", action="store_true", help="with run: leave the job to its machine")
@@ -146,7 +148,8 @@ def _prepared(args: argparse.Namespace) -> tuple[Job, CloudConfig]:
     config.require_account()
     data_dir = args.data_dir or read_settings().data_dir
     options = {"data_dir": data_dir, **args.options} if args.module == TRAIN else args.options
-    job = prepare(config, args.module, options, args.labels, data_dir=data_dir, job_uri=args.job, gpus=args.gpus)
+    uri = take_over(args.job, args.module, options, config) if args.job and args.take_over else args.job
+    job = prepare(config, args.module, options, args.labels, data_dir=data_dir, job_uri=uri, gpus=args.gpus)
     logger.info("the job is %s", job.uri)
     return job, config
 
@@ -154,6 +157,11 @@ def _prepared(args: argparse.Namespace) -> tuple[Job, CloudConfig]:
 def _prepare(args: argparse.Namespace) -> dict[str, Any]:
     job, config = _prepared(args)
     return {"job_uri": job.uri, "budget_usd": job.spec().budget_usd, "simulated": config.simulated}
+
+
+def _end(args: argparse.Namespace) -> dict[str, Any]:
+    job, config = _job(args)
+    return end_all(job.uri, config, args.reason)
 
 
 def _launch(args: argparse.Namespace) -> dict[str, Any]:
