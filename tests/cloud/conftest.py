@@ -1,4 +1,4 @@
-"""A real S3 API on loopback (moto's server, from the environment of the local stack), and a metadata service."""
+"""Real servers on loopback, from the environment of the local stack: S3, and a simulated EC2."""
 
 import json
 import socket
@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from local_stack.ec2.remote import RemoteEc2, simulated_ec2
 from ml_training.cloud import storage
 
 STACK_PYTHON = Path(__file__).parents[2] / ".venv" / "stack" / "bin" / "python"
@@ -122,3 +123,26 @@ def metadata_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetadataServic
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.url)
     yield service
     service.close()
+
+
+@pytest.fixture(scope="session")
+def shared_ec2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteEc2]:
+    """A simulated EC2 whose machines never come to their user data: what launchers do with machines, and no more."""
+    if not STACK_PYTHON.exists():
+        pytest.skip("the environment of the local stack is missing: make setup-stack")
+    timing = {"pending_seconds": 0.05, "boot_seconds": 3600.0, "shutdown_seconds": 0.05}
+    settings = {"heartbeat_seconds": 0.1, "silent_minutes": 1.0, "boot_minutes": 5.0, "retry_seconds": 30.0}
+    with simulated_ec2(tmp_path_factory.mktemp("ec2"), timing=timing, settings=settings) as ec2:
+        yield ec2
+
+
+@pytest.fixture
+def simulated(shared_ec2: RemoteEc2, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteEc2]:
+    """Let launchers of a test talk to it, and nothing go wrong but what the test orders."""
+    for name, value in shared_ec2.environment.items():
+        monkeypatch.setenv(name, value)
+    storage._client.cache_clear()
+    yield shared_ec2
+    shared_ec2.no_faults()
+    shared_ec2.timing(visibility_seconds=0, shutdown_seconds=0.05)
+    storage._client.cache_clear()

@@ -20,6 +20,7 @@ from ml_training.cloud.launching import LaunchRequest
 from ml_training.cloud.offers import Pool, rank, rounds
 from ml_training.cloud.user_data import render
 from ml_training.config.cloud import CloudConfig
+from ml_training.utils.hashing import sha256_bytes
 
 RELAUNCHED: set[Cause] = {"interrupted", "lost", "capacity", "unreachable", "done"}  # done without a result: it was cut
 LONGEST_PAUSE_SECONDS = 600.0
@@ -138,8 +139,13 @@ def launch_request(job: Job, spec: JobSpec, attempt: Attempt, config: CloudConfi
 
 
 def template_name(job: Job, number: int) -> str:
-    """Return the name of an attempt's launch template."""
-    return f"adbreak-{job.job_id}-{number:04d}"
+    """Return the name of an attempt's launch template, of which there may be one in an account."""
+    return f"adbreak-{job.job_id}-{sha256_bytes(job.uri.encode())[:8]}-{number:04d}"
+
+
+def job_tags(job: Job) -> dict[str, str]:
+    """Return the tags by which a job's machines are found; another bucket may have a job of the same name."""
+    return {"adbreak:job": job.job_id, "adbreak:job-uri": job.uri}
 
 
 def tags_of(job: Job, spec: JobSpec, attempt: Attempt, config: CloudConfig) -> dict[str, str]:
@@ -147,8 +153,7 @@ def tags_of(job: Job, spec: JobSpec, attempt: Attempt, config: CloudConfig) -> d
     labels = {"owner": config.owner, **spec.labels}
     return {
         "Name": f"adbreak {job.job_id} {attempt.number}",
-        "adbreak:job": job.job_id,
-        "adbreak:job-uri": job.uri,
+        **job_tags(job),
         "adbreak:attempt": str(attempt.number),
         "adbreak:deadline": attempt.deadline_at.isoformat(),
         **{f"adbreak:{tag}": labels[label] for label, tag in LABEL_TAGS.items() if labels.get(label)},

@@ -20,14 +20,14 @@ from typing import Any
 from ml_training.cloud import launching
 from ml_training.cloud.ec2_errors import GONE, ec2_errors, worst
 from ml_training.cloud.jobs import Market
-from ml_training.cloud.launching import PROJECT, LaunchRequest
+from ml_training.cloud.launching import LONGEST_TAG, PROJECT, LaunchRequest
 from ml_training.config.cloud import CloudConfig
 from ml_training.utils.errors import CloudError, CloudMisconfigured, CloudUnreachable
 
 VISIBLE_SECONDS = 20.0  # so long a new machine may be missing in what EC2 lists
 FIRST_PAUSE_SECONDS = 0.5
 LIVING = {"pending", "running", "stopping", "stopped", "shutting-down"}  # all but terminated: a disk bills too
-IDENTITY = ("adbreak:job", "adbreak:attempt")  # the tags by which one request's machine is found
+IDENTITY = ("adbreak:job", "adbreak:job-uri", "adbreak:attempt")  # the tags by which one request's machine is found
 SAME_TOKEN_OTHER_REQUEST = "IdempotentParameterMismatch"
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class Ec2:
     def find(self, tags: Mapping[str, str] | None = None) -> list[Instance]:
         """Return our machines that have these tags, oldest first, terminated ones too while EC2 remembers them."""
         wanted = {**PROJECT, **(tags or {})}
-        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in wanted.items()]
+        filters = [{"Name": f"tag:{key}", "Values": [value[:LONGEST_TAG]]} for key, value in wanted.items()]
         with ec2_errors("listing machines"):
             pages = self._client.get_paginator("describe_instances").paginate(Filters=filters)
             found = [_instance(item) for page in pages for group in page["Reservations"] for item in group["Instances"]]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ml_training.cloud import storage
-from ml_training.cloud.attempts import read_history
+from ml_training.cloud.attempts import job_tags, read_history
 from ml_training.cloud.ec2 import Ec2
 from ml_training.cloud.jobs import Attempt, Ending, Job
 from ml_training.cloud.launcher import advance, is_decided
@@ -80,7 +80,7 @@ def _step(job: Job, config: CloudConfig, reason: str, ec2: Ec2) -> Status | None
 def _terminated(job: Job, ec2: Ec2) -> bool:
     """End what lives of a job, by its tag; True when nothing does."""
     try:
-        living = [machine for machine in ec2.find({"adbreak:job": job.job_id}) if machine.is_living]
+        living = [machine for machine in ec2.find(job_tags(job)) if machine.is_living]
         ec2.terminate(machine.instance_id for machine in living if machine.state != "shutting-down")
     except CloudUnreachable as error:
         logger.warning("%s: tries again", error.message)

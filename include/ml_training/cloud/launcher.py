@@ -15,6 +15,7 @@ from ml_training.cloud import costs
 from ml_training.cloud.attempts import (
     RELAUNCHED,
     give_up,
+    job_tags,
     launch_request,
     next_attempt,
     pause_seconds,
@@ -154,7 +155,7 @@ class Step:
 
     def _find(self) -> list[Instance]:
         """Return the job's machines: those with its tag, and the newest also when it is not listed yet."""
-        found = self.ec2.find({"adbreak:job": self.job.job_id})
+        found = self.ec2.find(job_tags(self.job))
         if self.known and self.known.instance_id not in {machine.instance_id for machine in found}:
             unlisted = self.ec2.describe(self.known.instance_id)
             found += [unlisted] if unlisted else []
