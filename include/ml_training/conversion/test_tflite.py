@@ -19,7 +19,7 @@ from ml_training.conversion.parity import checks_of, dump, float_predictions, pa
 from ml_training.models.stored import model_folder
 from ml_training.statistics.intervals import metric_intervals, paired_difference
 from ml_training.training.dataset_choice import find_dataset
-from ml_training.training.evaluate import evaluate, read_judged, slice_f1
+from ml_training.training.evaluate import Judged, evaluate, read_judged, slice_f1
 from ml_training.training.model_card import ModelCard, read_card
 from ml_training.training.predictions import Predictions, predict_split
 from ml_training.utils.command_line import command_parser, run_command
@@ -43,9 +43,7 @@ def judge_files(
     manifest = read_manifest(model_uri)
     parent_uri = parent_uri or manifest.parent_uri
     card = _card(parent_uri, manifest, model_uri, required=parent_uri != manifest.parent_uri)
-    judged = read_judged(model_uri)._replace(dataset_id=dataset_id or manifest.dataset_id)
-    if card and not is_shipped(card, How(manifest.quantization, tuple(manifest.keep_float))):
-        judged = judged._replace(mlflow_run_id=None)  # the run has the figures of the files that devices run
+    judged = _judged(model_uri, manifest, card)._replace(dataset_id=dataset_id or manifest.dataset_id)
     evaluation, scored = evaluate(judged, data_dir=data_dir)
     floats = float_predictions(parent_uri, data_dir, judged.dataset_id) if card else None
     inspection = inspect_files(model_uri, manifest)
@@ -79,6 +77,14 @@ def _identity(model_uri: str, manifest: Manifest) -> dict[str, Any]:
         "parts": [part.model_dump(include={"name", "file", "sha256", "size_bytes"}) for part in manifest.parts],
         "quantization": manifest.quantization,
     }
+
+
+def _judged(model_uri: str, manifest: Manifest, card: ModelCard | None) -> Judged:
+    """Return what is judged; the model's MLflow run is told of the files that devices run, and of no others."""
+    judged = read_judged(model_uri)
+    if card is None or is_shipped(card, How(manifest.quantization, tuple(manifest.keep_float))):
+        return judged
+    return judged._replace(mlflow_run_id=None)
 
 
 def _card(parent_uri: str, manifest: Manifest, model_uri: str, *, required: bool) -> ModelCard | None:
