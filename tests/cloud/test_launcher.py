@@ -169,6 +169,18 @@ def test_its_own_error_is_no_reason_for_another_machine(simulated, config, job):
     assert never_two(simulated, job) == 1
 
 
+@pytest.mark.parametrize(("cause", "advice"), [("idle", "last checkpoint"), ("deadline", "deadline_hours")])
+def test_a_machine_that_gave_up_says_what_to_do(simulated, config, job, cause, advice):
+    status = step(job, config)
+    job.finish(Result(attempt=1, cause=cause, message="it left", ended_at=now()))
+    Ec2(config).terminate([status.instance_id])
+    final = step_until(job, config, "exhausted", minutes=3)
+    assert "it left; " in final.message
+    assert advice in final.message
+    assert job.ending(1).cause == cause
+    assert look(job, config, now()).state == "exhausted"
+
+
 def test_taken_away_it_goes_on_elsewhere_when_ec2_says_terminated(simulated, config, job):
     first = step(job, config)
     simulated.timing(shutdown_seconds=2)

@@ -39,7 +39,7 @@ ADVICE: dict[Cause, str] = {
     "budget": "start a job with a larger budget_usd (the cloud's config): it goes on from the last checkpoint",
     "idle": "its log says what it did last; start it again, it goes on from the last checkpoint",
 }
-STATES: dict[Cause, State] = {"failed": "failed", "cancelled": "cancelled"}
+STATES: dict[Cause, State] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}  # others: exhausted
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Step:
         machine, state, message = self._machine_of(newest), *self._life()
         ending, result = self.history.endings.get(newest.number), self.job.result()
         if result is not None:
-            state, message = ("done" if result.cause == "done" else "failed"), result.message
+            state, message = STATES.get(result.cause, "exhausted"), result.message
         elif (cancelled := self.job.cancellation(newest.first)) is not None:
             state, message = "cancelled", cancelled.reason
         elif ending is not None:
@@ -115,24 +115,22 @@ class Step:
                 state = "launching"
         elif machine is None:
             state, message = "launching", "EC2 lists no machine yet"
-        if state in OVER and self._living():
+        if state in OVER and self._staying():
             state = "ending"
         return self._status(newest, state, message, machine)
 
     def _step(self, newest: Attempt) -> Status:
         """Do what the newest attempt needs."""
         if (result := self.job.result()) is not None:
-            state: State = "done" if result.cause == "done" else "failed"
-            return self._close(newest, state, result.message, result.ended_at, grace=True)
+            return self._close(newest, result.cause, result.message, result.ended_at, grace=True)
         if (cancelled := self.job.cancellation(newest.first)) is not None:
-            return self._close(newest, "cancelled", cancelled.reason, cancelled.at)
+            return self._close(newest, "cancelled", cancelled.reason, cancelled.at, grace=False)
         ending = self.history.endings.get(newest.number)
         if ending is None:
             return self._follow(newest)
         if ending.cause in RELAUNCHED:
             return self._relaunch(newest, ending)
-        message = "; ".join(part for part in (ending.message or ending.cause, ADVICE.get(ending.cause)) if part)
-        return self._close(newest, STATES.get(ending.cause, "exhausted"), message, ending.ended_at, grace=True)
+        return self._close(newest, ending.cause, ending.message, ending.ended_at, grace=True)
 
     def _begin_again(self, newest: Attempt, again: Again) -> Status:
         """Begin a job that is over once more, where money is left and EC2 says ``terminated`` of every machine."""
@@ -267,22 +265,27 @@ class Step:
             return self._status(attempt, "launching", f"{ending.message}; asks again at {again_at:%H:%M:%S} UTC")
         return self._claim()
 
-    def _close(self, newest: Attempt, state: State, message: str, since: datetime, *, grace: bool = False) -> Status:
+    def _close(self, newest: Attempt, cause: Cause, message: str, since: datetime, *, grace: bool) -> Status:
         """End all machines, write down what is missing, and say that the job is over when none is left."""
+        state = STATES.get(cause, "exhausted")
+        said = f"{message or cause}; {ADVICE[cause]}" if cause in ADVICE else message
         self.ec2.delete_template(template_name(self.job, newest.number))
-        if living := [one for one in self._living() if one.state != "shutting-down"]:
-            self._let_go(living, newest, since if grace else None)
-            return self._status(newest, "ending", f"{state}: waits until the machine is gone. {message}", living[-1])
+        if staying := self._staying():
+            self._let_go(staying, newest, since if grace else None)
+            return self._status(newest, "ending", f"{state}: waits until the machine is gone. {said}", staying[-1])
         if newest.number not in self.history.endings:
             if self._may_appear(newest, since):
-                return self._status(newest, "ending", f"{state}: waits for a machine that may still appear. {message}")
-            causes: dict[State, Cause] = {"done": "done", "failed": "failed"}
-            self._end(newest, self._machine_of(newest), causes.get(state, "cancelled"), message)
+                return self._status(newest, "ending", f"{state}: waits for a machine that may still appear. {said}")
+            self._end(newest, self._machine_of(newest), cause, message)
         costs.settle(self.job)
-        return self._status(newest, state, message, self._machine_of(newest))
+        return self._status(newest, state, said, self._machine_of(newest))
 
     def _living(self) -> list[Instance]:
         return [machine for machine in self.machines if machine.is_living]
+
+    def _staying(self) -> list[Instance]:
+        """Return the machines that bill and do not end yet."""
+        return [machine for machine in self._living() if machine.state != "shutting-down"]
 
     def _let_go(self, living: list[Instance], newest: Attempt, since: datetime | None) -> None:
         """Terminate machines; the newest attempt's has some time to leave by itself ``since`` its last word."""
