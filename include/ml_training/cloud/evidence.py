@@ -22,6 +22,7 @@ from ml_training.utils.errors import AdbreakError, ObjectNotFound
 
 JOB_URI, ATTEMPT, DEADLINE = "adbreak:job-uri", "adbreak:attempt", "adbreak:deadline"
 DAG, DAG_RUN = "adbreak:dag", "adbreak:dag-run"
+LONGEST_HOURS = 72.0
 
 
 class Limits(NamedTuple):
@@ -30,7 +31,7 @@ class Limits(NamedTuple):
     silent: timedelta  # without a heartbeat
     boot: timedelta  # until the first one
     without_deadline: timedelta  # of a machine that does not say when it has to be gone
-    longest: timedelta = timedelta(hours=72)  # of any machine, whatever its deadline says
+    longest: timedelta  # of any machine, whatever its deadline says
     grace: timedelta = timedelta(minutes=10)  # for whoever ends things in the usual way
     leftover: timedelta = timedelta(hours=1)  # of a disk that belongs to no machine
 
@@ -53,6 +54,7 @@ def limits_of(config: CloudConfig) -> Limits:
         silent=timedelta(minutes=config.silent_minutes),
         boot=timedelta(minutes=config.boot_minutes),
         without_deadline=timedelta(hours=config.deadline_hours),
+        longest=timedelta(hours=max(LONGEST_HOURS, 2 * config.deadline_hours)),
     )
 
 
@@ -119,9 +121,9 @@ def _ended(job: Job, number: int, attempts: dict[int, Attempt], before: datetime
     newer = [attempt for attempt in attempts.values() if attempt.number > number and attempt.created_at <= before]
     if newer:
         return Finding("superseded", f"attempt {max(one.number for one in newer)} has taken over from {number}")
-    reason = job.cancelled(number)
-    if reason is not None and storage.stat(job.at("cancel.json")).modified <= before:
-        return Finding("cancelled", f"{job.job_id} was cancelled: {reason}")
+    cancelled = job.cancellation(number)
+    if cancelled is not None and cancelled.at <= before:
+        return Finding("cancelled", f"{job.job_id} was cancelled: {cancelled.reason}")
     return None
 
 

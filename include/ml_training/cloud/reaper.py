@@ -45,7 +45,7 @@ from ml_training.utils.records import Record
 
 STOPPABLE = ("pending", "running", "stopping", "stopped")
 SECOND_LOOK_SECONDS = 60.0  # at most: three heartbeats
-USUAL = {"job_done", "job_failed", "attempt_ended", "cancelled", "superseded"}  # somebody wanted it to end already
+USUAL = ("job_", "attempt_ended", "cancelled", "superseded")  # causes where somebody had ended the work already
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ def _alerts(reaper: _Reaper) -> list[Alert]:
         Alert(
             kind="machine_reaped",
             summary=f"the reaper ended {machine.instance_id} ({machine.instance_type}): {machine.reason}",
-            severity="warning" if machine.cause in USUAL else "error",
+            severity="warning" if machine.cause.startswith(USUAL) else "error",
             facts={
                 "cause": machine.cause,
                 "hours": round((reaper.now - machine.launched_at) / timedelta(hours=1), 2),
