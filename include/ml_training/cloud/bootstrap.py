@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 30
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 INDEX = os.environ.get("ADBREAK_PACKAGE_INDEX", "https://pypi.org/simple").rstrip("/")
 LOG_BYTES = 200_000
-FINAL = (400, 403, 404, 409, 412)  # asking again gives the same answer
+FINAL = (301, 307, 400, 403, 404, 409, 412)  # asking again gives the same answer
 
 
 def request(url: str, method: str = "GET", headers: Any = None, data: Any = None, proxy: bool = True) -> bytes:
@@ -68,9 +68,20 @@ def region() -> str:
     return named or metadata("placement/region")
 
 
-def s3(method: str, uri: str, data: bytes = b"", extra: Any = None) -> bytes:
-    """Send one signed request to the bucket."""
-    where = region()
+def s3(method: str, uri: str, data: bytes = b"", extra: Any = None, where: str = "") -> bytes:
+    """Send one signed request to the bucket; once more to the region that it says it is in."""
+    here = where or region()
+    try:
+        return s3_in(here, method, uri, data, extra)
+    except urllib.error.HTTPError as error:
+        there = error.headers.get("x-amz-bucket-region")
+        if where or not there or there == here:
+            raise
+        return s3(method, uri, data, extra, there)
+
+
+def s3_in(where: str, method: str, uri: str, data: bytes, extra: Any) -> bytes:
+    """Send one signed request to a region."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     base = (endpoint or f"https://s3.{where}.amazonaws.com").rstrip("/")
     path = urllib.parse.urlsplit(base).path + "/" + urllib.parse.quote(uri.removeprefix("s3://"))
