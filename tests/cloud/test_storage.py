@@ -1,6 +1,7 @@
 """One contract for a folder and for a real S3 server (moto's, started here)."""
 
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pytest
@@ -173,3 +174,41 @@ def test_leftovers_of_killed_processes_are_removed_and_others_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([living.name, other.name])
     storage.remove_leftovers("s3://bucket/folder")
     storage.remove_leftovers(str(tmp_path / "none"))
+
+
+class Breaking:
+    """An S3 server whose answers break off in the middle, the first few times."""
+
+    def __init__(self, times):
+        self.left, self.server = times, ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "10")
+                self.send_header("ETag", '"one"')
+                self.end_headers()
+                outer.left -= 1
+                self.wfile.write(b"0123456789" if outer.left < 0 else b"012")
+                self.close_connection = True
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server.RequestHandlerClass = Handler
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_an_answer_that_breaks_off_is_asked_for_again(times, s3_server, monkeypatch):
+    breaking = Breaking(times)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{breaking.server.server_address[1]}")
+    storage._client.cache_clear()
+    if times == 1:
+        assert storage.read_version("s3://adbreak/one") == (b"0123456789", "one")
+    else:
+        with pytest.raises(StorageError, match="cannot be used for s3://adbreak/one"):
+            storage.read_bytes("s3://adbreak/one")
+    breaking.server.shutdown()
+    breaking.server.server_close()

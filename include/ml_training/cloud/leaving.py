@@ -110,10 +110,12 @@ class Reasons:
             return Leave("deadline", text, margin * 2 / 3)
         if usd is not None and self._spending.spent_usd + usd >= spec.budget_usd:
             return Leave("budget", f"the budget of {spec.budget_usd:.2f} USD is spent: raise budget_usd")
-        if time.monotonic() - self._heard > spec.idle_seconds:
-            return Leave("idle", f"the training wrote nothing for {spec.idle_seconds:.0f} s")
         if self._lifeline.silent_seconds > spec.unreachable_seconds:
             return Leave("unreachable", f"the bucket did not answer for {spec.unreachable_seconds:.0f} s", 5.0)
+        if not self._lifeline.answers:
+            self.sign_of_life()  # it waits for the bucket too
+        if time.monotonic() - self._heard > spec.idle_seconds:
+            return Leave("idle", f"the training wrote nothing for {spec.idle_seconds:.0f} s")
         return None
 
     def _watch(self) -> None:

@@ -6,7 +6,7 @@ policy["url"], policy["fields"]                      # a form to send, with ``ke
 
 from typing import Any
 
-from ml_training.cloud.storage import _client, _s3_errors
+from ml_training.cloud.s3 import client, s3_errors
 
 
 def presign_post(bucket: str, prefix: str, *, seconds: int, largest_bytes: int) -> dict[str, Any]:
@@ -16,8 +16,8 @@ def presign_post(bucket: str, prefix: str, *, seconds: int, largest_bytes: int) 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html.
     """
     conditions = [["starts-with", "$key", prefix], ["content-length-range", 0, largest_bytes]]
-    with _s3_errors(f"s3://{bucket}/{prefix}"):
-        policy = _client().generate_presigned_post(
+    with s3_errors(f"s3://{bucket}/{prefix}"):
+        policy = client().generate_presigned_post(
             bucket, prefix + "${filename}", Conditions=conditions, ExpiresIn=seconds
         )
     return {"url": policy["url"], "fields": policy["fields"]}

@@ -20,17 +20,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ml_training.cloud.s3 import client as _client
+from ml_training.cloud.s3 import get_object
+from ml_training.cloud.s3 import s3_errors as _s3_errors
+from ml_training.cloud.s3 import split as _split
 from ml_training.config.settings import read_settings
 from ml_training.utils.errors import ObjectChanged, ObjectExists, ObjectNotFound, StorageError
 from ml_training.utils.scratch import scratch_folder
 
 PART_PREFIX = ".part-"  # of files that are being written
-MISSING_CODES = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-CONNECT_SECONDS = 10
 RANGE_PIECE_BYTES = 8 << 20  # one request: large enough that its answer time does not count
 RANGE_PIECES_KEPT = 4  # what an open file holds: 32 MB
 
@@ -78,8 +79,7 @@ def read_version(uri: str) -> tuple[bytes, str]:
             raise ObjectNotFound(f"there is no file {uri}", uri=uri) from error
     bucket, key = _split(uri)
     with _s3_errors(uri):
-        answer = _client().get_object(Bucket=bucket, Key=key)
-        return bytes(answer["Body"].read()), answer["ETag"].strip('"')
+        return get_object(Bucket=bucket, Key=key)
 
 
 def write_bytes(
@@ -289,7 +289,7 @@ class RangeFile(io.RawIOBase):
         bucket, key = _split(self.uri)
         with _s3_errors(self.uri):
             wanted = {"Range": f"bytes={first}-{last}", "IfMatch": f'"{self._version}"'}
-            return bytes(_client().get_object(Bucket=bucket, Key=key, **wanted)["Body"].read())
+            return get_object(Bucket=bucket, Key=key, **wanted)[0]
 
 
 def remove_leftovers(folder: str) -> None:
@@ -320,23 +320,6 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def _client() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    attempts = read_settings().storage_attempts
-    config = Config(retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=CONNECT_SECONDS)
-    return boto3.client("s3", config=config.merge(Config(s3={"addressing_style": "path"})))
-
-
-def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not bucket or (key_required and not key):
-        raise StorageError(f"expected s3://bucket/key, received {uri!r}", uri=uri)
-    return bucket, key
-
-
 def _head(uri: str) -> dict[str, Any] | None:
     bucket, key = _split(uri)
     try:
@@ -344,23 +327,6 @@ def _head(uri: str) -> dict[str, Any] | None:
             return dict(_client().head_object(Bucket=bucket, Key=key))
     except ObjectNotFound:
         return None
-
-
-@contextmanager
-def _s3_errors(uri: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in MISSING_CODES:
-            raise ObjectNotFound(f"there is no object {uri}", uri=uri) from error
-        if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
-            raise ObjectExists(f"{uri} is there already", uri=uri) from error
-        raise StorageError(f"S3 refused {uri}: {error}", uri=uri) from error
-    except BotoCoreError as error:
-        raise StorageError(f"S3 cannot be used for {uri}: {error}", uri=uri) from error
 
 
 def _write_file(path: Path, data: bytes, *, if_absent: bool) -> None:
