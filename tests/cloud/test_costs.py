@@ -2,11 +2,12 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from ml_training.cloud import costs, storage
 from ml_training.cloud.jobs import Archive, Attempt, Ending, Job, JobSpec
-from ml_training.cloud.workload import Frames
+from ml_training.cloud.workload import Frames, frames_of_hours
 from ml_training.config.cloud import Candidate, load_cloud_config
 from ml_training.config.loading import load_config
 from ml_training.utils.errors import JobError
@@ -143,3 +144,27 @@ def test_the_command_prints_a_month_and_an_estimate(root, job, capsys):
     assert costs.main(["--data-dir", root, "--month", "November"]) == 2
     assert costs.main(["--estimate", "base_model", "--hours", "200", "--json"]) == 0
     assert 0 < json.loads(capsys.readouterr().out)["g6.xlarge"]["usd"] < 2
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "spot_usd"), [("g4dn.xlarge", 0.19), ("g6.xlarge", 0.28), ("g5.xlarge", 0.39)]
+)
+def test_the_page_says_what_the_arithmetic_gives(instance_type, spot_usd):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "costs.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| {instance_type}"))
+    said = [cell.strip() for cell in row.strip("|").split("|")][1:]
+    candidate = load_cloud_config().candidate(instance_type)
+    whole = {"training.mode": "end_to_end", "training.end_to_end.epochs": 10}
+    trainings = load_config("base_model"), load_config("base_model", whole)
+    found = [
+        [costs.estimate(training, frames_of_hours(training, 200), candidate, usd) for usd in (spot_usd, None)]
+        for training in trainings
+    ]
+    amounts = [f"{one.usd:.2f} USD" for pair in found for one in pair]
+    assert said == [
+        f"{found[0][0].seconds / 60:.0f} min",
+        *amounts[:2],
+        f"{found[1][0].seconds / 3600:.1f} h",
+        *amounts[2:],
+    ]
+    assert all(one.usd < 2 for pair in found for one in pair), "what a full training is to stay below"
