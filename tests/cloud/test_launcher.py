@@ -194,6 +194,17 @@ def test_taken_away_it_goes_on_elsewhere_when_ec2_says_terminated(simulated, con
     assert never_two(simulated, job) == 2
 
 
+def test_a_machine_that_said_its_last_word_is_waited_for(simulated, config, job):
+    first = step(job, config)
+    simulated.timing(shutdown_seconds=1)
+    job.end(Ending(attempt=1, instance_id=first.instance_id, cause="interrupted", ended_at=now(), seconds=9))
+    assert step(job, config).message == "interrupted: waits until EC2 says terminated"
+    assert machines(simulated, job)[0]["state"] in ("pending", "running"), "it has time to leave by itself"
+    second = step_until(job, config, "booting", minutes=2)
+    assert second.attempt == 2
+    assert never_two(simulated, job) == 2
+
+
 @pytest.mark.parametrize(
     ("age_minutes", "minutes", "cause"), [(None, 6, "lost"), (2, 0, "lost"), (0, 61, "deadline")], ids=str
 )
