@@ -29,10 +29,10 @@ LOG_BYTES = 200_000
 FINAL = (301, 307, 400, 403, 404, 409, 412)  # asking again gives the same answer
 
 
-def request(url: str, method: str = "GET", headers: Any = None, data: Any = None, proxy: bool = True) -> bytes:
+def request(url: str, method: str = "GET", headers: Any = None, data: Any = None, tries: int = TRIES) -> bytes:
     """Return the answer's body; what may pass is tried again, with pauses of 1, 2, 4 ... seconds."""
-    handlers = [] if proxy else [urllib.request.ProxyHandler({})]
-    for left in reversed(range(TRIES)):
+    handlers = [urllib.request.ProxyHandler({})] if url.startswith(METADATA) else []
+    for left in reversed(range(tries)):
         try:
             asked = urllib.request.Request(url, data, headers or {}, method=method)
             with urllib.request.build_opener(*handlers).open(asked, timeout=TIMEOUT_SECONDS) as answer:
@@ -40,16 +40,16 @@ def request(url: str, method: str = "GET", headers: Any = None, data: Any = None
         except OSError as error:
             if not left or getattr(error, "code", 0) in FINAL:
                 raise
-        time.sleep(2.0 ** (TRIES - 1 - left))
+        time.sleep(2.0 ** (tries - 1 - left))
     raise AssertionError
 
 
 def metadata(path: str) -> str:
     """Return what the instance metadata service (version 2) says."""
     lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
-    token = request(f"{METADATA}/latest/api/token", "PUT", lifetime, proxy=False).decode()
+    token = request(f"{METADATA}/latest/api/token", "PUT", lifetime, tries=3).decode()
     asked = f"{METADATA}/latest/meta-data/{path}"
-    return request(asked, headers={"X-aws-ec2-metadata-token": token}, proxy=False).decode()
+    return request(asked, headers={"X-aws-ec2-metadata-token": token}, tries=3).decode()
 
 
 def credentials() -> tuple[str, str, str]:
