@@ -13,9 +13,10 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from operators.command_process import GRACE_SECONDS, GUARD, TAIL_LINES, Lines, Say
+from operators.command_process import GRACE_SECONDS, GUARD, Lines, Say
 
 CHUNK_BYTES = 65536
+TAIL_LINES = 60  # a watched job's error has the end of its log behind it
 
 
 class AsyncCommand:

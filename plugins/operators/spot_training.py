@@ -46,14 +46,13 @@ class TrainingMachineOperator(MlCommandOperator):
         if is_true(self.skip_if) or compute() == LOCAL:
             self.log.info("no machine is needed")
             return None
-        options = {"data_dir": data_root(), **self.spec}
         labels = labels_of(context, self.training)
         self.spec = {
             "command": "prepare",
             "job": job_uri(labels),
             "take_over": True,
             "module": self.module,
-            "options": {name: value for name, value in options.items() if value is not None},
+            "options": {name: value for name, value in self.spec.items() if value is not None},
             "labels": labels,
         }
         self.module = SPOT
@@ -84,7 +83,8 @@ class SpotTrainingOperator(MlCommandOperator):
         if event["state"] != "done":
             raise AirflowFailException(event["message"])
         result = dict(event["result"])
-        self._tell_mlflow(context, result)
+        if "run_id" in result:
+            self._tell_mlflow(context, result)
         return result
 
     def _tell_mlflow(self, context: Context, result: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ come from Airflow's connections each time; the trigger itself holds none.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +56,7 @@ class SpotTrainingTrigger(BaseTrigger):
             watch = await self._command("watch")
             if watch.exit_code == 0:
                 return {"state": "done", "result": json.loads(watch.last_output)}
-            message = failure_message(watch.error_tail)
+            message = self._failure(watch.error_tail)
             if watch.exit_code == CALLED_WRONGLY or await self._state() in FINAL_STATES:
                 return _failed(message)
             self.log.warning(
@@ -65,6 +65,11 @@ class SpotTrainingTrigger(BaseTrigger):
                 self.pause_seconds,
             )
             await asyncio.sleep(self.pause_seconds)
+
+    def _failure(self, lines: Sequence[str]) -> str:
+        """Return the command's error with all that follows it: the end of the job's log."""
+        starts = [index for index, line in enumerate(lines) if line.startswith(f"error: {self.job}")]
+        return "\n".join(lines[starts[-1] :]) if starts else failure_message(lines)
 
     async def _state(self) -> str | None:
         """Return the job's state, None when nobody can tell."""

@@ -69,8 +69,8 @@ def test_a_night_trains_on_a_machine_and_says_what_it_cost(
     assert called.count("end") == 1
     prepared = next(call for call in calls() if call.get("command") == "prepare")
     assert prepared["options"] == {
-        "data_dir": f"{tmp_path}/bucket", "config": "base_model", "dataset": "data-of-base_model",
-        "output_dir": f"{tmp_path}/bucket/training", "epochs": 2, "seed": 1,
+        "config": "base_model", "dataset": "data-of-base_model", "output_dir": f"{tmp_path}/bucket/training",
+        "epochs": 2, "seed": 1,
     }  # fmt: skip
     assert {call["job"] for call in calls() if "job" in call} == {prepared["job"]}
     assert run.result_of("night_report")["base-general"]["training_cost"]["usd"] == 0.12

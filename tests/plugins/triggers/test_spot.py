@@ -86,8 +86,9 @@ def test_done_brings_the_result(script: Callable[..., Path]) -> None:
 
 
 def test_failed_brings_the_end_of_the_log(script: Callable[..., Path]) -> None:
-    script({"error": "attempt 1 failed\n  the loss is nan"}, state="failed")
-    assert fired() == {"state": "failed", "message": "error: attempt 1 failed\n  the loss is nan"}
+    words = "s3://b/training/jobs/1 failed: exit code 1\nthe end of its log:\n" + "\n".join(map(str, range(30)))
+    script({"error": words + "\nerror: the loss is nan"}, state="failed")
+    assert fired() == {"state": "failed", "message": f"error: {words}\nerror: the loss is nan"}
 
 
 def test_a_mistake_is_not_tried_again(script: Callable[..., Path]) -> None:
