@@ -169,7 +169,7 @@ def test_its_own_error_is_no_reason_for_another_machine(simulated, config, job):
     assert never_two(simulated, job) == 1
 
 
-@pytest.mark.parametrize(("cause", "advice"), [("idle", "last checkpoint"), ("deadline", "deadline_hours")])
+@pytest.mark.parametrize(("cause", "advice"), [("idle", "its checkpoint"), ("deadline", "deadline_hours")])
 def test_a_machine_that_gave_up_says_what_to_do(simulated, config, job, cause, advice):
     status = step(job, config)
     job.finish(Result(attempt=1, cause=cause, message="it left", ended_at=now()))
@@ -491,3 +491,21 @@ def test_a_job_of_the_same_name_in_another_bucket_is_another_job(simulated, conf
     assert first.instance_id != second.instance_id
     end(other, config, "enough")
     assert step(job, config).state == "booting"
+
+
+def test_a_budget_that_was_raised_counts_when_the_job_begins_again(simulated, config, tmp_path):
+    root, uri = str(tmp_path / "data"), str(tmp_path / "data" / "training" / "jobs" / "richer")
+    job = prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
+    first = step(job, config)
+    Ec2(config).terminate([first.instance_id])
+    job.end(Ending(attempt=1, instance_id=first.instance_id, cause="budget", ended_at=now(), seconds=9, usd=2.5))
+    assert "raise budget_usd" in step_until(job, config, "exhausted", minutes=3).message
+    prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
+    assert "2.50 of 2.00 USD are spent" in step_until(job, config, "exhausted", minutes=3).message
+    richer = config.model_copy(update={"budget_usd": 5.0, "deadline_hours": 2.0})
+    prepare(richer, "m", {}, {}, data_dir=root, job_uri=uri)
+    second = step_until(job, richer, "booting")
+    assert (second.attempt, second.budget_usd) == (2, 5.0)
+    assert job.attempts()[1].applied_to(job.spec()).deadline_seconds == 7200
+    end(job, richer, "enough")
+    assert never_two(simulated, job) == 2

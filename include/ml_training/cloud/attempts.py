@@ -69,14 +69,20 @@ def read_history(job: Job) -> History:
     return History(attempts, endings)
 
 
+def spec_now(job: Job, history: History) -> JobSpec:
+    """Return the job's spec with the limits of its newest attempt."""
+    spec = job.spec()
+    return history.newest.applied_to(spec) if history.newest else spec
+
+
 def give_up(history: History, spec: JobSpec, config: CloudConfig) -> str | None:
     """Say why no further machine is asked for; None when another one may be."""
     causes = history.causes()
     last = max(history.endings.values(), key=lambda ending: ending.attempt).message if causes else ""
     if history.spent_usd >= spec.budget_usd:
         return (
-            f"{history.spent_usd:.2f} of {spec.budget_usd:.2f} USD are spent: start a job with a larger budget_usd in "
-            "the cloud's config, it goes on from the last checkpoint"
+            f"{history.spent_usd:.2f} of {spec.budget_usd:.2f} USD are spent: raise budget_usd in the cloud's config "
+            "and begin the job again, it goes on from the last checkpoint"
         )
     if len(causes) >= config.max_attempts:
         counted = ", ".join(f"{count} {cause}" for cause, count in Counter(causes).most_common())
@@ -104,30 +110,32 @@ def next_attempt(
     again: Again | None = None,
 ) -> Attempt:
     """Return the attempt that comes next, at the prices of now; with ``again`` it is the first of a new series."""
-    spec, newest = job.spec(), history.newest
+    newest = history.newest
+    spec = spec_now(job, history)
     number = newest.number + 1 if newest else 1
     history = History([], {}) if again else history
     ranked = rank(config, ec2.spot_prices([one.instance_type for one in config.candidates]), gpus=spec.gpus)
     choices = rounds(config, ranked, setbacks=_setbacks(history), avoid=_taken_away(history))
     chosen = choices[_empty_in_a_row(history) % len(choices)]
     pinned = again or newest
+    lasts = timedelta(seconds=(again or spec).deadline_seconds)
     return Attempt(
         number=number,
         first=newest.first if newest and not again else number,
         client_token=uuid.uuid4().hex,
         created_at=now,
-        deadline_at=now + timedelta(seconds=spec.deadline_seconds),
+        deadline_at=now + lasts,
         market=chosen.market,
         offers=list(chosen.offers),
         code=pinned.code if pinned else None,
         lock=pinned.lock if pinned else None,
+        budget_usd=pinned.budget_usd if pinned else None,
     )
 
 
 def launch_request(job: Job, spec: JobSpec, attempt: Attempt, config: CloudConfig) -> LaunchRequest:
     """Return the request for an attempt's machine."""
-    pinned = {"code": attempt.code or spec.code, "lock": attempt.lock or spec.lock}
-    script = render(job.uri, attempt, spec.model_copy(update=pinned), usd_per_hour=attempt.price(None, None))
+    script = render(job.uri, attempt, attempt.applied_to(spec), usd_per_hour=attempt.price(None, None))
     return LaunchRequest(
         token=attempt.client_token,
         template=template_name(job, attempt.number),

@@ -15,7 +15,7 @@
 | `logs/0001/000001.log` | the machine | as the log grows: one piece after the other |
 | `done.json`, or `failed-0001.json` | the machine | once: the job is done, or this attempt failed by its own fault |
 | `cancel.json` | whoever wants it to stop | the machine leaves at once |
-| `again/0002.json` | whoever wants a job that is over to begin again with that attempt | once |
+| `again/0002.json` | whoever wants a job that is over to begin again with that attempt | until it is claimed |
 
 Attempts are counted: a machine whose attempt is not the newest writes nothing any more (`Job.require_newest`).
 """
@@ -81,8 +81,8 @@ class Attempt(Record):
     """One machine's turn at a job, as the launcher wrote it down before it asked for the machine.
 
     All that the request depends on stands here, so that whoever repeats it asks for the same. ``first`` is the attempt
-    that somebody began; those behind it replace machines that were lost. ``code`` and ``lock`` are the spec's unless
-    the job was begun again with others.
+    that somebody began; those behind it replace machines that were lost. ``code``, ``lock`` and ``budget_usd`` are the
+    spec's unless the job was begun again with others.
     """
 
     number: int = Field(ge=1)
@@ -94,6 +94,18 @@ class Attempt(Record):
     offers: list[Offer] = Field(default_factory=list)
     code: Archive | None = None
     lock: Archive | None = None
+    budget_usd: float | None = None
+
+    def applied_to(self, spec: JobSpec) -> JobSpec:
+        """Return the spec as it holds for this attempt."""
+        return spec.model_copy(
+            update={
+                "code": self.code or spec.code,
+                "lock": self.lock or spec.lock,
+                "budget_usd": self.budget_usd or spec.budget_usd,
+                "deadline_seconds": (self.deadline_at - self.created_at).total_seconds(),
+            }
+        )
 
     def price(self, instance_type: str | None, zone: str | None) -> float | None:
         """Return the USD an hour of a machine; that of the dearest offer where type and zone are none of them."""
@@ -158,10 +170,12 @@ class Cancellation(Record):
 
 
 class Again(Record):
-    """Somebody wants a job that failed, was cancelled or given up to begin again, with this code."""
+    """Somebody wants a job that failed, was cancelled or given up to begin again, with this code and these limits."""
 
     code: Archive
     lock: Archive
+    budget_usd: float = Field(gt=0)
+    deadline_seconds: float = Field(gt=0)
 
 
 class Job:
@@ -262,9 +276,9 @@ class Job:
         found = _read(Cancellation, self.at("cancel.json"))
         return found if found and attempt <= found.attempt else None
 
-    def begin_again(self, number: int, again: Again) -> bool:
-        """Ask for attempt ``number`` of a job that is over; False when somebody did so with other code."""
-        return _write_once(self._numbered("again", number), again)
+    def begin_again(self, number: int, again: Again) -> None:
+        """Ask for attempt ``number`` of a job that is over; until it is claimed, the last word counts."""
+        storage.write_bytes(self._numbered("again", number), again.model_dump_json().encode())
 
     def begun_again(self, number: int) -> Again | None:
         """Return what attempt ``number`` is to begin with, None when nobody asked for it."""

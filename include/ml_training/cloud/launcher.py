@@ -20,6 +20,7 @@ from ml_training.cloud.attempts import (
     next_attempt,
     pause_seconds,
     read_history,
+    spec_now,
     template_name,
 )
 from ml_training.cloud.ec2 import SAME_TOKEN_OTHER_REQUEST, VISIBLE_SECONDS, Ec2, Instance
@@ -35,9 +36,9 @@ NOT_REFUSED = {  # the attempt is over, or its machine exists: the next step see
     SAME_TOKEN_OTHER_REQUEST,
 }
 ADVICE: dict[Cause, str] = {
-    "deadline": "give it more time: deadline_hours in the cloud's config",
-    "budget": "start a job with a larger budget_usd (the cloud's config): it goes on from the last checkpoint",
-    "idle": "its log says what it did last; start it again, it goes on from the last checkpoint",
+    "deadline": "raise deadline_hours in the cloud's config and begin the job again, it goes on from its checkpoint",
+    "budget": "raise budget_usd in the cloud's config and begin the job again, it goes on from its checkpoint",
+    "idle": "its log says what it did last; begin the job again, it goes on from its checkpoint",
 }
 STATES: dict[Cause, State] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}  # others: exhausted
 
@@ -65,7 +66,7 @@ def is_decided(job: Job, config: CloudConfig) -> bool:
     ending = history.endings.get(newest.number)
     if ending is None:
         return False
-    return ending.cause not in RELAUNCHED or give_up(history, job.spec(), config) is not None
+    return ending.cause not in RELAUNCHED or give_up(history, spec_now(job, history), config) is not None
 
 
 class Verdict(NamedTuple):
@@ -80,8 +81,8 @@ class Step:
 
     def __init__(self, job: Job, config: CloudConfig, now: datetime, ec2: Ec2) -> None:
         self.job, self.config, self.now, self.ec2 = job, config, now, ec2
-        self.spec = job.spec()
         self.history = read_history(job)
+        self.spec = spec_now(job, self.history)
         newest = self.history.newest
         self.known = job.launch(newest.number) if newest else None
         self.beat = self._heartbeat(newest) if newest else None
@@ -135,7 +136,8 @@ class Step:
     def _begin_again(self, newest: Attempt, again: Again) -> Status:
         """Begin a job that is over once more, where money is left and EC2 says ``terminated`` of every machine."""
         self.history = read_history(self.job)
-        if self.history.spent_usd >= self.spec.budget_usd:
+        self.spec = self.spec.model_copy(update={"budget_usd": again.budget_usd})
+        if self.history.spent_usd >= again.budget_usd:
             return self._status(newest, "exhausted", give_up(self.history, self.spec, self.config) or "")
         if living := self._living():
             return self._status(newest, "ending", "waits until EC2 says terminated", living[-1])

@@ -80,7 +80,8 @@ def prepare(
         raise JobError(f"{job.uri} is another job already: its spec.json differs; choose another --job", uri=job.uri)
     newest = read_history(job).newest
     if newest is not None and is_decided(job, config):
-        job.begin_again(newest.number + 1, Again(code=code, lock=lock))
+        limits = {"budget_usd": spec.budget_usd, "deadline_seconds": spec.deadline_seconds}
+        job.begin_again(newest.number + 1, Again(code=code, lock=lock, **limits))
     return job
 
 

@@ -118,7 +118,7 @@ class Supervisor:
         if own is None:
             raise JobError(f"{self._job.uri} has no attempt {self._number}: the launcher writes it down first")
         endings = [self._job.ending(found.number) for found in attempts if found.number != self._number]
-        return spec, own, sum(ending.usd or 0.0 for ending in endings if ending)
+        return own.applied_to(spec), own, sum(ending.usd or 0.0 for ending in endings if ending)
 
     def _train(self, spec: JobSpec) -> Outcome:
         killed = 0
