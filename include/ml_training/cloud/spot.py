@@ -13,6 +13,7 @@ then the machine trains on. ``prepare`` writes the job down and asks for nothing
 """
 
 import argparse
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from typing import Any
 from ml_training.cloud import costs, storage
 from ml_training.cloud.attempts import read_history
 from ml_training.cloud.ending import end
-from ml_training.cloud.jobs import Again, Job, JobSpec
+from ml_training.cloud.jobs import Again, Archive, Job, JobSpec
 from ml_training.cloud.launcher import is_decided, look
 from ml_training.cloud.packaging import upload
 from ml_training.cloud.successors import end_all, take_over
@@ -54,9 +55,42 @@ def prepare(
     Raises StorageError when the bucket cannot be written, JobError when another job has this address.
     """
     code, lock = upload(data_dir)
-    spec = JobSpec(
+    spec = _spec(config, module=module, options=dict(options), labels=labels, gpus=gpus, code=code, lock=lock)
+    job = Job(job_uri or storage.join(data_dir, "training", "jobs", _job_id(spec)))
+    _write_down(job, spec, config, data_dir)
+    newest = read_history(job).newest
+    if newest is not None and is_decided(job, config):
+        limits = {"budget_usd": spec.budget_usd, "deadline_seconds": spec.deadline_seconds}
+        job.begin_again(newest.number + 1, Again(code=code, lock=lock, **limits))
+    return job
+
+
+def _write_down(job: Job, spec: JobSpec, config: CloudConfig, data_dir: str) -> None:
+    """Write the spec and what it should cost, where no job is; raise JobError where another one is."""
+    if not storage.exists(job.at("spec.json")):
+        with contextlib.suppress(JobError):  # somebody else writes it down at the same moment
+            job.create(spec)
+        expected = costs.estimate_job(spec.options, config, data_dir=data_dir)
+        if expected is not None:
+            costs.keep_estimate(job, expected)
+    there = job.spec()
+    if any(getattr(there, name) != getattr(spec, name) for name in COMPARED):
+        raise JobError(f"{job.uri} is another job already: its spec.json differs; choose another --job", uri=job.uri)
+
+
+def _spec(
+    config: CloudConfig,
+    *,
+    module: str,
+    options: dict[str, Any],
+    labels: Mapping[str, str],
+    gpus: int | None,
+    code: Archive,
+    lock: Archive,
+) -> JobSpec:
+    return JobSpec(
         module=module,
-        options=dict(options),
+        options=options,
         code=code,
         lock=lock,
         image=config.trainer_image,
@@ -70,19 +104,6 @@ def prepare(
         heartbeat_seconds=config.heartbeat_seconds,
         simulated=config.simulated,
     )
-    job = Job(job_uri or storage.join(data_dir, "training", "jobs", _job_id(spec)))
-    if not storage.exists(job.at("spec.json")):
-        job.create(spec)
-        expected = costs.estimate_job(spec.options, config, data_dir=data_dir)
-        if expected is not None:
-            costs.keep_estimate(job, expected)
-    elif any(getattr(job.spec(), name) != getattr(spec, name) for name in COMPARED):
-        raise JobError(f"{job.uri} is another job already: its spec.json differs; choose another --job", uri=job.uri)
-    newest = read_history(job).newest
-    if newest is not None and is_decided(job, config):
-        limits = {"budget_usd": spec.budget_usd, "deadline_seconds": spec.deadline_seconds}
-        job.begin_again(newest.number + 1, Again(code=code, lock=lock, **limits))
-    return job
 
 
 def _job_id(spec: JobSpec) -> str:
