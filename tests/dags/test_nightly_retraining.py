@@ -182,6 +182,16 @@ def test_the_plan_says_what_is_wrong(
         plan({**form, **params})
 
 
+def test_a_machine_has_no_config_of_somebodys_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from workflow.night import plan
+
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_BUCKET", "adbreak")
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_COMPUTE", "ec2-spot")
+    with pytest.raises(AirflowFailException, match=r"only the configs in include/configs, not my/own\.yaml"):
+        plan({"models": ["base_model", "my/own.yaml"], "devices": []})
+
+
 @pytest.mark.parametrize("conf", [{"epochs": "many"}, {"models": []}, {"seed": -1}])
 def test_the_form_refuses_values_of_another_kind(run_dag: Any, conf: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Invalid input"):

@@ -79,3 +79,12 @@ def test_data_root(monkeypatch: pytest.MonkeyPatch, value: str, root: str) -> No
     assert data_root() == root
     assert variables_environment()["ADBREAK_DATA_DIR"] == root
     assert "ADBREAK_ALERTS_FILE" not in variables_environment()
+
+
+def test_where_trainings_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ADBREAK_COMPUTE" not in variables_environment()
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_COMPUTE", "ec2-spot")
+    monkeypatch.setenv("AIRFLOW_VAR_ADBREAK_CLOUD_CONFIG", "/etc/adbreak/account.yaml")
+    environment = variables_environment()
+    assert environment["ADBREAK_COMPUTE"] == "ec2-spot"
+    assert environment["ADBREAK_CLOUD_CONFIG"] == "/etc/adbreak/account.yaml"
