@@ -1,16 +1,19 @@
 """Trainings on machines that may be taken away: a campaign of faults, and what interruptions and launches cost.
 
-    make bench NAME=spot                       # PARTS=campaign,checkpoints  RUNS=200  SEED=7  BENCH=DIR keeps all
+    make bench NAME=spot         # PARTS=campaign,airflow,checkpoints  RUNS=200  AIRFLOW_RUNS=15  SEED=7  BENCH=DIR
 
 ``campaign``: runs with a trainer of seconds (``cloud.rehearsal``) through the commands that Airflow's three tasks call,
 on the simulated EC2, whose machines run the real user data and the real supervisor; each run meets a random fault, and
 the reaper goes round. Every run must end as done with the digest of an undisturbed one, or as a clear failure; never
-two machines for one run, none past its deadline. ``checkpoints``: what a checkpoint of base_model costs, written to S3.
+two machines for one run, none past its deadline. ``airflow``: the same of trainings with TensorFlow, through the DAG
+of a whole local stack whose parts are killed as well (``spot_airflow.py``). ``checkpoints``: what a checkpoint of base_model costs, written to S3.
 Everything of the cloud is simulated; a day here is a few seconds.
 """
 
+import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -38,7 +41,9 @@ from spot_run import CHECKPOINT_STEPS, STEPS, Run
 
 RUNS, SEED = int(os.environ.get("RUNS", "200")), int(os.environ.get("SEED", "7"))
 AT_ONCE = int(os.environ.get("AT_ONCE", "6"))
-PARTS = os.environ.get("PARTS", "campaign,checkpoints").split(",")
+AIRFLOW_RUNS = int(os.environ.get("AIRFLOW_RUNS", "15"))
+PARTS = os.environ.get("PARTS", "campaign,airflow,checkpoints").split(",")
+STACK_PYTHON = Path(__file__).resolve().parents[2] / ".venv" / "stack" / "bin" / "python"
 REAPER_SECONDS = 5.0
 SECONDS = {"pending_seconds": 0.3, "boot_seconds": 0.3, "notice_seconds": NOTICE_SECONDS, "shutdown_seconds": 0.3}
 DEADLINE_SECONDS = 150.0
@@ -69,8 +74,13 @@ class Living:
 
 def lives_of(ec2: RemoteEc2) -> dict[str, list[Living]]:
     """Return the machines of each job, in order of launch."""
+    return lives_by_job(ec2.machines())
+
+
+def lives_by_job(machines: list[dict[str, Any]]) -> dict[str, list[Living]]:
+    """Return what EC2 said of machines, by job."""
     found: dict[str, list[Living]] = defaultdict(list)
-    for machine in ec2.machines():
+    for machine in machines:
         if "launched" in machine["times"] and "adbreak:deadline" in machine["tags"]:
             living = Living(machine)
             found[living.job].append(living)
@@ -143,7 +153,7 @@ def judge(runs: list[Run], faults: list[str], lives: dict[str, list[Living]], re
     everyone = [living for each in lives.values() for living in each]
     wrong = sum(run.outcome == "done" and run.digest != expected for run in runs)
     unclear = sum(run.outcome != "done" and "error: " not in run.outcome for run in runs)
-    doubled = sum(later.begin < earlier.end for each in lives.values() for earlier, later in pairwise(each))
+    doubled = beside_each_other(lives)
     watched = [run for run, fault in zip(runs, faults, strict=True) if fault != GIVEN_UP]
     not_done = sum(run.outcome != "done" for run in watched)
     late = [living.late for living in everyone]
@@ -163,6 +173,38 @@ def judge(runs: list[Run], faults: list[str], lives: dict[str, list[Living]], re
         Figure("steps lost by an interruption, most", max(lost_each(r, lives) for r in runs), "<=", CHECKPOINT_STEPS),
         Figure("steps lost with a notice, most", max((lost_each(run, lives) for run in noticed), default=0), "<=", 1),
         Figure("runs that are not done, but for those given up", not_done, "<=", 0),
+    ]
+
+
+def beside_each_other(lives: dict[str, list[Living]]) -> int:
+    """Return how many machines began before the one before them of the same job was gone."""
+    return sum(later.begin < earlier.end for each in lives.values() for earlier, later in pairwise(each))
+
+
+def under_airflow(folder: Path) -> list[Figure]:
+    """Let a whole stack train, and judge what became of it."""
+    words = [STACK_PYTHON, Path(__file__).with_name("spot_airflow.py"), folder / "stack", AIRFLOW_RUNS, SEED]
+    with (folder / "airflow.log").open("w") as log:
+        done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=log, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"spot_airflow.py failed: {(folder / 'airflow.log').read_text()[-2000:]}{done.stdout[-2000:]}")
+    runs = json.loads(done.stdout.strip().splitlines()[-1])
+    lives = lives_by_job([machine for run in runs for machine in run["machines"]])
+    print(f"{'fault, under Airflow':<38}{'training':>10}{'teardown':>10}{'machines':>10}{'seconds':>9}  weights")
+    for run in runs:
+        states = [run["states"].get(task, "none") for task in ("training", "training_machine_ended")]
+        print(
+            f"{run['fault']:<38}{states[0]:>10}{states[1]:>10}{len(run['machines']):>10}{run['seconds']:>9}"
+            f"  {run['weights']}"
+        )
+    undisturbed = runs[0]["weights"]
+    succeeded = [run for run in runs if run["states"].get("training") == "success"]
+    return [
+        Figure("runs under Airflow", len(runs) - 1, ">=", AIRFLOW_RUNS),
+        Figure("trainings under Airflow that did not succeed", len(runs) - len(succeeded), "<=", 0),
+        Figure("other weights, under Airflow", sum(run["weights"] != undisturbed for run in succeeded), "<=", 0),
+        Figure("machines beside another of their run, under Airflow", beside_each_other(lives), "<=", 0),
+        Figure("machines left, under Airflow", sum(not o.is_gone for each in lives.values() for o in each), "<=", 0),
     ]
 
 
@@ -204,6 +246,8 @@ def main() -> int:
             os.environ.update(ec2.environment)
             Bucket(ec2.environment["AWS_ENDPOINT_URL"], "adbreak").make()
             figures = campaign(ec2, folder) if "campaign" in PARTS else []
+            if "airflow" in PARTS:
+                figures += under_airflow(folder)
             if "checkpoints" in PARTS:
                 from spot_checkpoints import measure
 
