@@ -26,6 +26,7 @@ from ml_training.utils.errors import CloudError, CloudMisconfigured, CloudUnreac
 
 VISIBLE_SECONDS = 20.0  # so long a new machine may be missing in what EC2 lists
 FIRST_PAUSE_SECONDS = 0.5
+PAGE_SIZE = 200  # the most launch templates that EC2 lists at once
 LIVING = {"pending", "running", "stopping", "stopped", "shutting-down"}  # all but terminated: a disk bills too
 IDENTITY = ("adbreak:job", "adbreak:job-uri", "adbreak:attempt")  # the tags by which one request's machine is found
 SAME_TOKEN_OTHER_REQUEST = "IdempotentParameterMismatch"
@@ -258,7 +259,7 @@ class Ec2:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in PROJECT.items()]
         arguments = {} if kind == "fleet" else {"Filters": filters}  # DescribeFleets knows no filter by tag
         with ec2_errors(f"listing what is ours: {items}"):
-            pages = self._client.get_paginator(call).paginate(**arguments)
+            pages = self._client.get_paginator(call).paginate(**arguments, PaginationConfig={"PageSize": PAGE_SIZE})
             found = [item for page in pages for item in page[items]]
         resources = [
             Resource(
