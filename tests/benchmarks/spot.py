@@ -6,8 +6,8 @@
 on the simulated EC2, whose machines run the real user data and the real supervisor; each run meets a random fault, and
 the reaper goes round. Every run must end as done with the digest of an undisturbed one, or as a clear failure; never
 two machines for one run, none past its deadline. ``airflow``: the same of trainings with TensorFlow, through the DAG
-of a whole local stack whose parts are killed as well (``spot_airflow.py``). ``checkpoints``: what a checkpoint of base_model costs, written to S3.
-Everything of the cloud is simulated; a day here is a few seconds.
+of a whole local stack whose parts are killed as well (``spot_airflow.py``). ``checkpoints``: what a checkpoint of
+base_model costs, written to S3. Everything of the cloud is simulated; a day here is a few seconds.
 """
 
 import json

@@ -28,7 +28,8 @@ from ml_training.cloud.lifeline import Lifeline
 from ml_training.utils.termination import Termination
 
 NOTICE_SECONDS = 2.0  # between two looks; EC2 says five
-LAST_WORDS_SECONDS = 15.0  # before EC2 takes the machine: for what is said when the training has ended
+LAST_WORDS_SECONDS = 15.0  # before EC2 takes the machine: for what is said when the training has ended ...
+LAST_WORDS_SHARE = 0.25  # ... or this share of the time, where a notice was heard late
 GRACE_SECONDS = 60.0  # for the training to store its state
 DEADLINE_MARGIN_SECONDS = 90.0
 DEADLINE_MARGIN_SHARE = 0.25  # of a short deadline
@@ -89,7 +90,8 @@ class Reasons:
         """Return the most urgent reason to leave now, None when there is none."""
         if self.notice is not None:
             text = f"EC2 takes the machine back at {self.notice.at:%H:%M:%S} UTC ({self.notice.action})"
-            return Leave("interrupted", text, self.seconds_to_the_end() - LAST_WORDS_SECONDS)
+            left = self.seconds_to_the_end()
+            return Leave("interrupted", text, left - min(LAST_WORDS_SECONDS, LAST_WORDS_SHARE * left))
         if self._lifeline.order is not None:
             order = self._lifeline.order
             return Leave(order.cause, order.message, 0.0 if order.cause == "superseded" else GRACE_SECONDS)
