@@ -218,6 +218,18 @@ def test_a_machine_that_must_go_is_ended(simulated, config, job, age_minutes, mi
     assert never_two(simulated, job) == (1 if cause == "deadline" else 2)
 
 
+def test_a_machine_that_speaks_again_stays(simulated, config, job):
+    """As after a time in which neither it nor anybody else reached the bucket."""
+    slower = config.model_copy(update={"heartbeat_seconds": 0.7})
+    first = step(job, slower)
+    beat(job, first, age_minutes=2)
+    later = threading.Timer(0.5, beat, (job, first), {"age_minutes": 0})
+    later.start()
+    assert step(job, slower).state == "training"
+    later.join()
+    assert machines(simulated, job)[0]["state"] in ("pending", "running")
+
+
 def test_the_budget_is_hard_and_of_all_attempts(simulated, config, job):
     first = step(job, config)
     ending = Ending(attempt=1, instance_id=first.instance_id, cause="interrupted", ended_at=now(), seconds=1, usd=1.9)

@@ -8,6 +8,7 @@ all before it. docs/cloud.md tells why there are never two.
 """
 
 import logging
+import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from ml_training.cloud.status import OVER, State, Status
 from ml_training.config.cloud import CloudConfig
 from ml_training.utils.errors import CloudError, CloudUnreachable, NoCapacity, Superseded
 
+SECOND_LOOK_HEARTBEATS = 3
 LEAVING_SECONDS = 90.0  # a machine that has said its last word shuts itself down; later it is terminated
 NOT_REFUSED = {  # the attempt is over, or its machine exists: the next step sees
     "InvalidLaunchTemplateName.NotFoundException",
@@ -219,7 +221,7 @@ class Step:
         verdict = self._verdict(attempt, machine)
         if machine.state == "shutting-down":
             return self._status(attempt, "ending", "the machine shuts down", machine)
-        if verdict is not None:
+        if verdict is not None and not (verdict.cause == "lost" and self._speaks_again(attempt)):
             self.ec2.terminate([machine.instance_id])
             return self._status(attempt, "ending", verdict.message, machine)
         return self._status(attempt, *self._life(), machine)
@@ -306,6 +308,13 @@ class Step:
         """Return the machine of an attempt, one that lives first."""
         own = [machine for machine in self.machines if _attempt_of(machine) == attempt.number]
         return next((machine for machine in own if machine.is_living), own[-1] if own else None)
+
+    def _speaks_again(self, attempt: Attempt) -> bool:
+        """Tell whether a silent machine speaks within three heartbeats: perhaps nobody reached the bucket before."""
+        before = self.beat
+        time.sleep(SECOND_LOOK_HEARTBEATS * self.config.heartbeat_seconds)
+        self.beat = self._heartbeat(attempt)
+        return self.beat is not None and self.beat != before
 
     def _heartbeat(self, attempt: Attempt) -> Heartbeat | None:
         beat = self.job.heartbeat()
