@@ -48,7 +48,7 @@ class Status(Record):
 
     def line(self) -> str:
         """Say it in a line, for a log."""
-        parts = [self.state]
+        parts: list[str] = [self.state]
         if self.attempt:
             parts.append(f"attempt {self.attempt}")
         if self.instance_id:
