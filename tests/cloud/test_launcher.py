@@ -251,7 +251,7 @@ def test_the_budget_is_hard_and_of_all_attempts(simulated, config, job):
 def test_without_capacity_it_asks_elsewhere_then_pauses_then_pays_more(simulated, config, job):
     simulated.no_capacity(market="spot")
     assert [step(job, config).state for _ in range(2)] == ["launching"] * 2
-    asked = [{offer.instance_type for offer in attempt.offers} for attempt in job.attempts()]
+    asked = [{(offer.instance_type, offer.zone) for offer in attempt.offers} for attempt in job.attempts()]
     assert len(asked) == 2
     assert asked[0].isdisjoint(asked[1]), "the other pools come next"
     paused = step(job, config)

@@ -2,7 +2,7 @@
 
 POST /_faults {"kind": "lose_answer", "action": "CreateFleet"}       DELETE /_faults       GET /_faults
 POST /_market/shortages {"instance_type": "g6.xlarge"}               DELETE /_market/shortages
-POST /_market/prices {"instance_type": "g6.xlarge", "usd_per_hour": 2}
+POST /_market/prices {"instance_type": "g6.xlarge", "usd_per_hour": 2}        DELETE /_market/prices
 POST /_market/quota {"code": "VcpuLimitExceeded"}
 GET  /_machines                       POST /_machines/timing {"boot_seconds": 3, "visibility_seconds": 5}
     POST /_gates {"who": "machines", "seconds": 60}
@@ -40,6 +40,8 @@ def controls(
             market.plenty()
         elif rest == "quota":
             market.quota = content["code"]
+        elif rest == "prices" and method == "DELETE":
+            market.usual_prices()
         elif rest == "prices":
             market.set_price(content["instance_type"], content.get("zone"), float(content["usd_per_hour"]))
         else:

@@ -60,6 +60,11 @@ class Market:
             for name in [zone] if zone else self.zones:
                 self._spot[instance_type, name] = usd_per_hour
 
+    def usual_prices(self) -> None:
+        """Forget the prices that were set."""
+        with self._lock:
+            self._spot.clear()
+
     def no_capacity(
         self,
         *,

@@ -39,9 +39,9 @@ class RemoteEc2:
         self._ask("POST", "faults", {"kind": kind, **more})
 
     def no_faults(self) -> None:
-        """Nothing goes wrong any more, and there are machines of every type."""
-        self._ask("DELETE", "faults")
-        self._ask("DELETE", "market/shortages")
+        """Nothing goes wrong any more, and there are machines of every type at their usual prices."""
+        for what in ("faults", "market/shortages", "market/prices"):
+            self._ask("DELETE", what)
 
     def faults(self) -> dict[str, Any]:
         """Return which faults wait and which have happened."""
