@@ -39,9 +39,8 @@ def state(tmp_path):
 
 @pytest.mark.end_to_end
 @pytest.mark.timeout(NIGHT_SECONDS + 60)
-@pytest.mark.parametrize("compute", ["local", "ec2-spot"])
-def test_a_night_ends_green_with_its_summary_and_leaves_nothing_running(state, compute):
-    night = stack(state, "run", "--once", "--compute", compute, seconds=NIGHT_SECONDS)
+def test_a_night_ends_green_with_its_summary_and_leaves_nothing_running(state):
+    night = stack(state, "run", "--once", seconds=NIGHT_SECONDS)
     assert night.returncode == 0, f"{night.stdout[-4000:]}\n{night.stderr[-4000:]}"
     assert stack(state, "stop").stdout == "nothing runs\n"
 
@@ -63,7 +62,5 @@ def test_a_night_ends_green_with_its_summary_and_leaves_nothing_running(state, c
         r"Airflow +http://127\.0\.0\.1:\d+ +login admin / \S+",
     ):
         assert re.search(pattern, summary), f"{pattern} is not in\n{summary}"
-    cost = re.search(r"cost +0\.\d+ USD \(simulated\), an estimate until the bill comes; 1 machine, ", summary)
-    assert (cost is not None) == (compute == "ec2-spot"), summary
     nights = json.loads((state / "nights.json").read_text())
     assert [(one["kind"], one["night"]) for one in nights] == [("generated", 1)]
