@@ -54,6 +54,7 @@ def clustered(parent: keras.Model, count: int, learn: Learn) -> keras.Model:
 def _wrapped(parent: keras.Model, wrap: Callable[[Any], Any]) -> keras.Model:
     copy = keras.models.clone_model(parent)  # the library's wrappers take a layer's weights for themselves
     copy.set_weights(parent.get_weights())
+    copy.trainable = True  # training leaves layers frozen, and the library takes those for layers without weights
     model = keras.models.clone_model(copy, clone_function=lambda layer: wrap(layer) if _is_large(layer) else layer)
     freeze_batch_norms(model)
     return model
