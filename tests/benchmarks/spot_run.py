@@ -112,10 +112,14 @@ class Run:
             elif code == 0:
                 self.outcome, self.digest = "done", json.loads(output)["digest"]
                 return
-            elif code > 0:
+            elif code > 0 and self._is_final():  # else the trigger watches again
                 self.outcome = output
                 return
         self.outcome = f"not over after {WATCHES} watchers"
+
+    def _is_final(self) -> bool:
+        code, output = self._command("status", "--job", self.uri)
+        return code == 0 and json.loads(output)["state"] in ("failed", "cancelled", "exhausted")
 
     def _command(self, *words: str) -> tuple[int, str]:
         return self._finish(self._start(*words))
@@ -136,6 +140,7 @@ class Run:
             if process in self._watchers:
                 self._watchers.remove(process)
         if process.returncode > 0:
-            return process.returncode, self._log.read_text()[-600:].strip()
+            said = self._log.read_text().splitlines()
+            return process.returncode, next((line for line in reversed(said) if line.startswith("error: ")), "")
         lines = output.strip().splitlines()
         return process.returncode, lines[-1] if lines else ""
