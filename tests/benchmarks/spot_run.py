@@ -52,7 +52,7 @@ class Run:
 
     def steps(self) -> list[dict[str, Any]]:
         """Return every step that machines took for this run, also those taken twice."""
-        journals = [path.read_text() for path in self._machines.glob(f"*/opt/work/{JOURNAL}")]
+        journals = [path.read_text() for path in self._machines.rglob(JOURNAL)]
         steps = [json.loads(line) for journal in journals for line in journal.splitlines()]
         return sorted((step for step in steps if step["output"] == self.output), key=lambda step: float(step["at"]))
 

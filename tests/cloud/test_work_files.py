@@ -12,7 +12,7 @@ def job(request, tmp_path):
         return Job(str(tmp_path / "jobs" / "one"))
     request.getfixturevalue("s3_server")
     storage._client().create_bucket(Bucket="work")
-    return Job("s3://work/jobs/one")
+    return Job("s3://bucket/jobs/one")
 
 
 def write(folder, **files):
