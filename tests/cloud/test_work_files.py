@@ -11,7 +11,7 @@ def job(request, tmp_path):
     if request.param == "folder":
         return Job(str(tmp_path / "jobs" / "one"))
     request.getfixturevalue("s3_server")
-    storage._client().create_bucket(Bucket="work")
+    storage._client().create_bucket(Bucket="bucket")
     return Job("s3://bucket/jobs/one")
 
 
