@@ -1,5 +1,6 @@
 """Real servers on loopback, from the environment of the local stack: S3, and a simulated EC2."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -63,6 +64,49 @@ def _wait(port: int, server: "subprocess.Popen[bytes]") -> None:
                 return
         time.sleep(0.1)
     raise TimeoutError(f"no S3 server on port {port} after {START_SECONDS} s")
+
+
+class Wire:
+    """The way to the S3 server, that a test can cut."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.target, self.cut = target, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                if self.cut.is_set():
+                    client.close()
+                    continue
+                server = socket.create_connection(self.target)
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.cut.is_set():
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def wire(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """A bucket behind a wire."""
+    storage._client().create_bucket(Bucket="wire")
+    made = Wire(("127.0.0.1", int(s3_server.rsplit(":", 1)[1])))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
+    storage._client.cache_clear()
+    yield made
+    storage._client.cache_clear()
+    made.listener.close()
 
 
 class MetadataService:

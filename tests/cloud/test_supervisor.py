@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -323,49 +322,6 @@ def test_an_error_of_the_supervisor_is_told_and_leaves_nothing_running(machine, 
     assert "a mistake of ours" in job.ending(1).message
     assert job.result() is None
     assert not is_alive(int((tmp_path / "grandchild").read_text()))
-
-
-class Wire:
-    """The way to the S3 server, that a test can cut."""
-
-    def __init__(self, target):
-        self.target, self.cut = target, threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                if self.cut.is_set():
-                    client.close()
-                    continue
-                server = socket.create_connection(self.target)
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    def _pump(self, source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if self.cut.is_set():
-                    break
-                sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def wire(s3_server, monkeypatch, request):
-    """A bucket behind a wire."""
-    storage._client().create_bucket(Bucket="wire")
-    made = Wire(("127.0.0.1", int(s3_server.rsplit(":", 1)[1])))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
-    storage._client.cache_clear()
-    yield made
-    storage._client.cache_clear()
-    made.listener.close()
 
 
 def test_it_goes_on_when_the_bucket_answers_again(machine, tmp_path, wire):

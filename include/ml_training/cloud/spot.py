@@ -190,7 +190,7 @@ def _launch(args: argparse.Namespace) -> dict[str, Any]:
     """Ask until a machine is there."""
     job, config = _prepared(args)
     now = watch(job, config, log=False, until=lambda status: status.state in ("booting", "training"))
-    return result_of(job, now) if now.is_over and now.state != "done" else now.model_dump(mode="json")
+    return result_of(job, now, config) if now.is_over and now.state != "done" else now.model_dump(mode="json")
 
 
 def _status(args: argparse.Namespace) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _status(args: argparse.Namespace) -> dict[str, Any]:
 def _watch(args: argparse.Namespace) -> dict[str, Any]:
     job, config = _job(args)
     final = watch(job, config, seconds=args.seconds, log=not args.no_log)
-    return result_of(job, final) if final.is_over else final.model_dump(mode="json")
+    return result_of(job, final, config) if final.is_over else final.model_dump(mode="json")
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         return _launch(args)
     job, config = _prepared(args)
     try:
-        return result_of(job, watch(job, config))
+        return result_of(job, watch(job, config), config)
     finally:
         end(job, config, "whoever ran it has left")
 

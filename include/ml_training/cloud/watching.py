@@ -1,7 +1,7 @@
 """Keeps a job going and tells what happens, until it is over: the one loop around ``launcher.advance``.
 
     final = watch(job, config)              # log lines of the machines on standard error, as they come
-    result_of(job, final)                   # what the command printed, and what it cost; JobError unless it is done
+    result_of(job, final, config)           # what the command printed, and what it cost; JobError unless it is done
 
 Several may watch one job; a watcher that goes away takes nothing with it.
 """
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ml_training.cloud import costs
 from ml_training.cloud.attempts import read_history
@@ -24,6 +24,7 @@ from ml_training.utils.errors import CloudUnreachable, JobError, StorageError
 
 LONGEST_POLL_SECONDS = 15.0
 LOG_TAIL_LINES = 30
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
@@ -40,25 +41,47 @@ def watch(
 
     A bucket or an API that does not answer is borne for ``unreachable_minutes``: then CloudUnreachable or StorageError.
     """
-    started = reached = time.monotonic()
+    started = time.monotonic()
     follower, ec2 = Follower(job, log=log), Ec2(config)
+
+    def step() -> Status:
+        now = advance(job, config, datetime.now(UTC), ec2)
+        follower.say(now)
+        return now
+
+    while True:
+        now = _patiently(step, config)
+        if now.is_over or until(now) or (seconds is not None and time.monotonic() - started >= seconds):
+            return now
+        _pause(config)
+
+
+def result_of(job: Job, final: Status, config: CloudConfig) -> dict[str, Any]:
+    """Return what the command printed, and what it cost. Raises JobError with the end of the log unless it is done.
+
+    A bucket that does not answer is borne as in ``watch``.
+    """
+    return _patiently(lambda: _read_result(job, final), config)
+
+
+def _patiently(ask: Callable[[], Answer], config: CloudConfig) -> Answer:
+    """Ask again, for ``unreachable_minutes``, while bucket or API do not answer."""
+    started = time.monotonic()
     while True:
         try:
-            now = advance(job, config, datetime.now(UTC), ec2)
-            follower.say(now)
+            return ask()
         except (CloudUnreachable, StorageError) as error:
-            if time.monotonic() - reached > config.unreachable_minutes * 60:
+            if time.monotonic() - started > config.unreachable_minutes * 60:
                 raise
             logger.warning("%s: tries again", error.message)
-        else:
-            reached = time.monotonic()
-            if now.is_over or until(now) or (seconds is not None and reached - started >= seconds):
-                return now
-        time.sleep(min(config.heartbeat_seconds, LONGEST_POLL_SECONDS))
+        _pause(config)
 
 
-def result_of(job: Job, final: Status) -> dict[str, Any]:
-    """Return what the command printed, and what it cost. Raises JobError with the end of the log unless it is done."""
+def _pause(config: CloudConfig) -> None:
+    time.sleep(min(config.heartbeat_seconds, LONGEST_POLL_SECONDS))
+
+
+def _read_result(job: Job, final: Status) -> dict[str, Any]:
     if final.state != "done":
         message = f"{job.uri} {final.state}: {final.message}{_log_tail(job, final.attempt)}"
         raise JobError(message, state=final.state, uri=job.uri)
