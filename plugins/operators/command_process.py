@@ -49,8 +49,10 @@ class Lines:
         return self.feed(b"\n")
 
 
-class CommandProcess:
-    """One run of a command; a context manager. ``say(stream, line)`` hears each line as it is written."""
+class GuardedCommand:
+    """A command and its guard, however its lines are read. ``say(stream, line)`` hears each line as it is written."""
+
+    tail_lines = TAIL_LINES
 
     def __init__(
         self,
@@ -64,11 +66,26 @@ class CommandProcess:
         self._environment = dict(environment)
         self._say = say
         self._grace_seconds = grace_seconds
-        self._selector = selectors.DefaultSelector()
         self.last_output = ""
         self.error_tail: list[str] = []
 
+    def _guard_arguments(self, group: int) -> list[str]:
+        return ["/bin/sh", "-c", GUARD, "guard", str(group), str(round(self._grace_seconds * 5))]
+
+    def _hear(self, stream: str, lines: Sequence[str]) -> None:
+        for line in lines:
+            if stream == "stdout":
+                self.last_output = line
+            else:
+                self.error_tail = [*self.error_tail, line][-self.tail_lines :]
+            self._say(stream, line)
+
+
+class CommandProcess(GuardedCommand):
+    """One run of a command; a context manager."""
+
     def __enter__(self) -> Self:
+        self._selector = selectors.DefaultSelector()
         self._process = subprocess.Popen(
             self._arguments,
             env=self._environment,
@@ -78,7 +95,7 @@ class CommandProcess:
             start_new_session=True,
         )
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "guard", str(self._process.pid), str(round(self._grace_seconds * 5))],
+            self._guard_arguments(self._process.pid),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -90,7 +107,7 @@ class CommandProcess:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._process.poll() is None or self._group_is_alive():
+        if self._process.poll() is None or group_is_alive(self._process.pid):
             self.stop()
         else:
             self._tell_guard(b"done\n")
@@ -124,23 +141,20 @@ class CommandProcess:
         data = os.read(key.fd, 65536)
         if not data:
             self._selector.unregister(key.fileobj)
-        for line in lines.feed(data) if data else lines.end():
-            if name == "stdout":
-                self.last_output = line
-            else:
-                self.error_tail = [*self.error_tail, line][-TAIL_LINES:]
-            self._say(name, line)
+        self._hear(name, lines.feed(data) if data else lines.end())
 
     def _tell_guard(self, word: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ValueError):  # the guard has done its work already
             os.write(self._guard.stdin.fileno(), word)  # type: ignore[union-attr]
 
-    def _group_is_alive(self) -> bool:
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+
+def group_is_alive(group: int) -> bool:
+    """Tell whether a process group has a process left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _close(stream: IO[Any] | None) -> None:
