@@ -18,9 +18,11 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instances import Instance, StateReason
+from moto.ec2.models.tags import TagBackend
 
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 GONE = ("shutting-down", "terminated")
+WILDCARDS = frozenset("*?[")
 
 
 class Backend:
@@ -35,6 +37,7 @@ class Backend:
         for service in ("ec2", "iam", "ssm"):
             get_backend(service)[DEFAULT_ACCOUNT_ID].reset()
         self.ec2: Any = get_backend("ec2")[DEFAULT_ACCOUNT_ID][region]
+        self.ec2.describe_tags = self._describe_tags
 
     def instances(self) -> list[Instance]:
         """Return all instances, also those that are gone."""
@@ -78,3 +81,13 @@ class Backend:
             if code:
                 instance._reason = f"{code} ({time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())})"
                 instance.state_reason = StateReason(f"{code}: {message}", code)
+
+    def _describe_tags(self, filters: dict[str, list[str]] | None = None) -> list[dict[str, str]]:
+        """Answer as moto does, from the resources that are named: moto asks for one at a time and looks at all."""
+        named = (filters or {}).get("resource-id", [])
+        looked_at = TagBackend()
+        if named and not any(WILDCARDS.intersection(name) for name in named):
+            looked_at.tags = {name: self.ec2.tags[name] for name in named if name in self.ec2.tags}
+        else:
+            looked_at.tags = self.ec2.tags
+        return looked_at.describe_tags(filters)
