@@ -199,6 +199,7 @@ def test_a_machine_that_said_its_last_word_is_waited_for(simulated, config, job)
     simulated.timing(shutdown_seconds=1)
     job.end(Ending(attempt=1, instance_id=first.instance_id, cause="interrupted", ended_at=now(), seconds=9))
     assert step(job, config).message == "interrupted: waits until EC2 says terminated"
+    assert look(job, config, now()).state == "ending"
     assert machines(simulated, job)[0]["state"] in ("pending", "running"), "it has time to leave by itself"
     second = step_until(job, config, "booting", minutes=2)
     assert second.attempt == 2
@@ -285,7 +286,10 @@ def test_machines_that_die_without_a_word_are_not_replaced_for_ever(simulated, c
     for _ in range(4):
         status = step_until(job, config, "booting")
         Ec2(config).terminate([status.instance_id])
-    assert "4 machines in a row were lost" in step_until(job, config, "exhausted").message
+    final = step_until(job, config, "exhausted")
+    assert "4 machines in a row were lost" in final.message
+    found = look(job, config, now())
+    assert (found.state, found.message) == (final.state, final.message)
     assert never_two(simulated, job) == 4
 
 
@@ -474,6 +478,20 @@ def test_a_job_that_is_over_begins_again_when_somebody_asks(simulated, config, t
         prepare(config, "m", {"seed": 2}, {}, data_dir=root, job_uri=uri)
 
 
+def test_a_job_that_is_done_stays_done_when_somebody_asks_for_it_again(simulated, config, tmp_path):
+    root, uri = str(tmp_path / "data"), str(tmp_path / "data" / "training" / "jobs" / "done")
+    job = prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
+    step(job, config)
+    job.finish(Result(attempt=1, cause="done", message="well", ended_at=now()))
+    prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
+    assert look(job, config, now()).state == "ending", "its machine has not left yet"
+    final = step_until(job, config, "done", minutes=3)
+    assert look(job, config, now()).state == "done"
+    prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
+    assert step(job, config).state == look(job, config, now()).state == "done"
+    assert (final.message, never_two(simulated, job)) == ("well", 1)
+
+
 def test_a_job_that_was_to_begin_again_can_be_ended(simulated, config, tmp_path):
     root, uri = str(tmp_path / "data"), str(tmp_path / "data" / "training" / "jobs" / "again")
     job = prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
@@ -514,6 +532,7 @@ def test_a_budget_that_was_raised_counts_when_the_job_begins_again(simulated, co
     assert "raise budget_usd" in step_until(job, config, "exhausted", minutes=3).message
     prepare(config, "m", {}, {}, data_dir=root, job_uri=uri)
     assert "2.50 of 2.00 USD are spent" in step_until(job, config, "exhausted", minutes=3).message
+    assert look(job, config, now()).state == "exhausted"
     richer = config.model_copy(update={"budget_usd": 5.0, "deadline_hours": 2.0})
     prepare(richer, "m", {}, {}, data_dir=root, job_uri=uri)
     second = step_until(job, richer, "booting")

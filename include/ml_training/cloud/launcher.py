@@ -9,6 +9,7 @@ all before it. docs/cloud.md tells why there are never two.
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -95,32 +96,36 @@ class Step:
         newest = self.history.newest
         if newest is None:
             return self._claim()
-        status = self._step(newest)
-        if not status.is_over or status.state == "done":
-            return status
-        again = self.job.begun_again(newest.number + 1)
-        return self._begin_again(newest, again) if again else status
+        return self._or_again(newest, self._step(newest), self._claim)
 
     def look(self) -> Status:
         """Return where the job stands, and change nothing."""
         newest = self.history.newest
-        if newest is None or self.job.begun_again(newest.number + 1) is not None:
-            return self._status(newest, "launching", "nobody has asked for a machine yet")
-        machine, state, message = self._machine_of(newest), *self._life()
-        ending, result = self.history.endings.get(newest.number), self.job.result()
-        if result is not None:
-            state, message = STATES.get(result.cause, "exhausted"), result.message
-        elif (cancelled := self.job.cancellation(newest.first)) is not None:
-            state, message = "cancelled", cancelled.reason
-        elif ending is not None:
-            state, message = STATES.get(ending.cause, "exhausted"), ending.message
-            if ending.cause in RELAUNCHED and give_up(self.history, self.spec, self.config) is None:
-                state = "launching"
-        elif machine is None:
-            state, message = "launching", "EC2 lists no machine yet"
+        if newest is None:
+            return self._unasked(None)
+        machine, (state, message) = self._machine_of(newest), self._standing(newest)
         if state in OVER and self._staying():
             state = "ending"
-        return self._status(newest, state, message, machine)
+        now = self._status(newest, state, message, machine)
+        return self._or_again(newest, now, lambda again: self._unasked(newest))
+
+    def _unasked(self, newest: Attempt | None) -> Status:
+        return self._status(newest, "launching", "nobody has asked for a machine yet")
+
+    def _standing(self, newest: Attempt) -> tuple[State, str]:
+        """Return what is known of the newest attempt, whatever machines are still there."""
+        if (result := self.job.result()) is not None:
+            return STATES.get(result.cause, "exhausted"), result.message
+        if (cancelled := self.job.cancellation(newest.first)) is not None:
+            return "cancelled", cancelled.reason
+        if (ending := self.history.endings.get(newest.number)) is None:
+            return self._life() if self._machine_of(newest) else ("launching", "EC2 lists no machine yet")
+        if ending.cause not in RELAUNCHED:
+            return STATES.get(ending.cause, "exhausted"), ending.message
+        reason = give_up(self.history, self.spec, self.config)
+        if reason is not None:
+            return "exhausted", reason
+        return "ending" if self._living() else "launching", ending.message
 
     def _step(self, newest: Attempt) -> Status:
         """Do what the newest attempt needs."""
@@ -135,15 +140,20 @@ class Step:
             return self._relaunch(newest, ending)
         return self._close(newest, ending.cause, ending.message, ending.ended_at, grace=True)
 
-    def _begin_again(self, newest: Attempt, again: Again) -> Status:
-        """Begin a job that is over once more, where money is left and EC2 says ``terminated`` of every machine."""
+    def _or_again(self, newest: Attempt, status: Status, begin: Callable[[Again], Status]) -> Status:
+        """Begin a job that is over once more, where somebody asked for it, money is left and no machine lives."""
+        if not status.is_over or status.state == "done":
+            return status
+        again = self.job.begun_again(newest.number + 1)
+        if again is None:
+            return status
         self.history = read_history(self.job)
         self.spec = self.spec.model_copy(update={"budget_usd": again.budget_usd})
         if self.history.spent_usd >= again.budget_usd:
             return self._status(newest, "exhausted", give_up(self.history, self.spec, self.config) or "")
         if living := self._living():
             return self._status(newest, "ending", "waits until EC2 says terminated", living[-1])
-        return self._claim(again)
+        return begin(again)
 
     def _claim(self, again: Again | None = None) -> Status:
         """Write the next attempt down and ask for its machine."""
