@@ -4,9 +4,9 @@ What is trained is ``cloud.rehearsal``, whose last digest tells whether anything
 """
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,10 @@ def rehearse(run_dag: Any, ec2: RemoteEc2, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_training_whose_machine_is_taken_away_ends_as_if_nothing_had_happened(rehearse: Any, ec2: RemoteEc2) -> None:
-    taken = threading.Thread(target=take_the_first_away, args=(ec2,), daemon=True)
-    taken.start()
-    run = rehearse(STEPS)
-    taken.join(10)
+    with ThreadPoolExecutor() as aside:
+        taken = aside.submit(take_the_first_away, ec2)
+        run = rehearse(STEPS)
+        assert taken.result(10), "the first machine was to be taken away"
     assert run.state == "success"
     result = run.result_of("training")
     assert result["digest"] == digest(STEPS)
@@ -90,16 +90,16 @@ def test_its_own_error_fails_the_task_with_its_words_and_leaves_no_machine(
     assert [machine["state"] for machine in ec2.machines()] == ["terminated"]
 
 
-def take_the_first_away(ec2: RemoteEc2) -> None:
-    """Give a spot notice as soon as the trainer is at work."""
-    deadline = time.monotonic() + 300
+def take_the_first_away(ec2: RemoteEc2) -> bool:
+    """Give a spot notice as soon as the trainer is at work; tells whether it ever was."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for machine in ec2.machines():
             if any("rehearsal" in str(process) for process in ec2.processes(machine["instance_id"])):
-                time.sleep(1)  # some steps
-                return ec2.notice(machine["instance_id"], seconds=20)
+                ec2.notice(machine["instance_id"], seconds=20)
+                return True
         time.sleep(0.2)
-    return None
+    return False
 
 
 def digest(steps: int) -> str:

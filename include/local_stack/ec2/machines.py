@@ -147,7 +147,9 @@ class Machines:
         return found
 
     def processes(self, instance_id: str) -> list[dict[str, Any]]:
-        """Return what runs on a machine."""
+        """Return what runs on a machine; nothing as long as EC2 has only just promised it."""
+        if instance_id not in self._behind and self._backend.instance(instance_id) is not None:
+            return []
         return self._of(instance_id).machine.running()
 
     def _of(self, instance_id: str) -> Behind:
