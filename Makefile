@@ -39,7 +39,7 @@ check: setup-ml  ## format, lint and types
 
 bench: setup-ml  ## measure: NAME=x runs tests/benchmarks/x.py
 	@test -n "$$NAME" || { echo "error: NAME is missing; there are:"; ls tests/benchmarks; exit 2; } >&2; \
-	$(ML) "tests/benchmarks/$$NAME.py"
+	PYTHONPATH="$(CURDIR)/tests/helpers" $(ML) "tests/benchmarks/$$NAME.py"
 
 lock: setup-stack  ## compile the three lock files from pyproject.toml
 	$(COMPILE) --group airflow --group test --output-file requirements.txt

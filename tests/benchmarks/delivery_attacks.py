@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from delivery_world import ENDLESS_BYTES, World, crashing_model, model_files
+from agent_world import ENDLESS_BYTES, World, crashing_model, model_files
 from figures import Figure
 from ml_training.cloud import storage
 from ml_training.edge.delivery.keys import create_keys

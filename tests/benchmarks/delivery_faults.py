@@ -48,7 +48,7 @@ def no_trial(folder: Path, limits: Any) -> dict[str, Any]:
 
 def measure() -> list[Figure]:
     """Run the three; returns the figures."""
-    from delivery_world import World  # not above: the process that is forked has no use for it
+    from agent_world import World  # not above: the process that is forked has no use for it
 
     logging.getLogger("ml_training").setLevel(logging.ERROR)  # each drop is a warning
     with tempfile.TemporaryDirectory() as temporary:
@@ -64,7 +64,7 @@ def measure() -> list[Figure]:
 
 def power_cuts(world: Any) -> list[Figure]:
     """Kill a device's process KILLS times."""
-    from delivery_world import model_files
+    from agent_world import model_files
 
     draw = random.Random(1)
     world.publish("1.0.0", model_files("1.0.0", size=MODEL_BYTES))

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from delivery_world import NAME, model_files
+from agent_world import NAME, model_files
 from figures import Figure
 from ml_training.cloud import storage
 from ml_training.edge.agent.check import check

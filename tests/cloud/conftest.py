@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 from local_stack.ec2.remote import RemoteEc2, simulated_ec2
 from ml_training.cloud import storage
+from ml_training.cloud.ec2 import Ec2
+from ml_training.cloud.jobs import Archive, Job, JobSpec
+from ml_training.config.cloud import CloudConfig, load_cloud_config
 
 STACK_PYTHON = Path(__file__).parents[2] / ".venv" / "stack" / "bin" / "python"
 START_SECONDS = 60
@@ -190,3 +194,30 @@ def simulated(shared_ec2: RemoteEc2, monkeypatch: pytest.MonkeyPatch) -> Iterato
     shared_ec2.no_faults()
     shared_ec2.timing(visibility_seconds=0, shutdown_seconds=0.05)
     storage._client.cache_clear()
+
+
+@pytest.fixture
+def config(simulated: RemoteEc2) -> CloudConfig:
+    return load_cloud_config()
+
+
+@pytest.fixture
+def job(config: CloudConfig, tmp_path: Path) -> Iterator[Job]:
+    """A job that nobody has begun; what it leaves on EC2 is ended."""
+    archive = Archive(uri=str(tmp_path / "code"), sha256="0" * 64)
+    spec = JobSpec(
+        module="m",
+        options={},
+        code=archive,
+        lock=archive,
+        gpus=0,
+        labels={"dag": "nightly", "dag_run": "r1", "task": "training"},
+        deadline_seconds=3600,
+        budget_usd=config.budget_usd,
+        simulated=True,
+    )
+    made = Job(str(tmp_path / "data" / "training" / "jobs" / uuid.uuid4().hex[:12]))
+    made.create(spec)
+    yield made
+    ec2 = Ec2(config)
+    ec2.terminate(machine.instance_id for machine in ec2.find({"adbreak:job": made.job_id}) if machine.is_living)

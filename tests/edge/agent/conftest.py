@@ -1,18 +1,12 @@
 """A delivery and a device for the tests of the agent."""
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import agent_world
 import pytest
 from ml_training.edge.delivery.keys import create_keys
-
-_spec = importlib.util.spec_from_file_location("agent_world", Path(__file__).with_name("world.py"))
-agent_world = importlib.util.module_from_spec(_spec)
-sys.modules["agent_world"] = agent_world
-_spec.loader.exec_module(agent_world)
 
 
 @pytest.fixture(scope="session")

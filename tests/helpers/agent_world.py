@@ -31,7 +31,7 @@ from ml_training.edge.delivery.rollout_changes import publish_rollout
 from ml_training.edge.delivery.state import DeliveryStore, Publisher
 from ml_training.utils.hashing import sha256_bytes
 
-FILES = Path(__file__).resolve().parents[2] / "data_files"
+FILES = Path(__file__).resolve().parents[1] / "data_files"
 COLOUR = FILES / "colour_int8.tflite"
 NAME = "base-general"
 ENDLESS_BYTES = 50_000_000  # then the connection breaks: whoever reads so far reads what has no end
