@@ -126,6 +126,10 @@ class Supervisor:
         if self._stopping.wait(seconds):
             raise Stopped("the stack is stopping")
 
+    def pid(self, name: str) -> int:
+        """Return the process of a service that was started. Raises KeyError for another name."""
+        return self._running[name].pid
+
     def interrupt(self) -> None:
         """Make everyone who waits raise Stopped; ends no process."""
         self._stopping.set()

@@ -142,7 +142,7 @@ class Campaign:
 
     def _kill_service(self, name: str) -> None:
         """Kill a service with all its children, and start it again, as an init system does."""
-        process = psutil.Process(self.stack.supervisor._running[name].pid)
+        process = psutil.Process(self.stack.supervisor.pid(name))
         for one in [*process.children(recursive=True), process]:
             one.kill()
         process.wait()
