@@ -178,6 +178,19 @@ def test_no_permission(simulated, ec2):
         ec2.find({})
 
 
+def test_machines_of_one_job_have_to_reach_one_another(simulated, ec2, config, request_):
+    (group,) = config.security_groups
+    rules = ec2._client.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    assert ec2.launch(request_of(config, together=True)).state == "pending", "the group lets in what has it itself"
+    ec2._client.revoke_security_group_ingress(GroupId=group, IpPermissions=rules)
+    try:
+        with pytest.raises(CloudMisconfigured, match="take in TCP from itself"):
+            ec2.launch(request_of(config, together=True))
+        assert ec2.launch(request_).state == "pending", "one alone needs nobody"
+    finally:
+        ec2._client.authorize_security_group_ingress(GroupId=group, IpPermissions=rules)
+
+
 def test_a_security_group_that_lets_something_in_is_refused(simulated, ec2, config, request_):
     rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     (group,) = config.security_groups

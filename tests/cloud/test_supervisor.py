@@ -296,7 +296,7 @@ def test_a_spec_that_cannot_be_run_fails_with_advice(machine, tmp_path):
     assert "has version 7, this code reads version 1" in job.result().message
     other = make_job(tmp_path / "other", machines=2)
     assert run(other) == "failed"
-    assert "the spec asks for 2 machines" in other.result().message
+    assert "names no local-ipv4: the other machines could not find this one" in other.result().message
     assert run(other, 3) == "failed"
 
 

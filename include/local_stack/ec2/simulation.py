@@ -152,7 +152,10 @@ class SimulatedEc2:
         ec2 = clients["ec2"]
         image = ec2.register_image(Name="simulated", Architecture="x86_64", RootDeviceName="/dev/sda1")["ImageId"]
         network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-        group = ec2.create_security_group(GroupName="adbreak", Description="nothing comes in", VpcId=network)
+        group = ec2.create_security_group(GroupName="adbreak", Description="from itself only", VpcId=network)
+        itself = [{"GroupId": group["GroupId"]}]
+        among = {"IpProtocol": "tcp", "FromPort": 0, "ToPort": 65535, "UserIdGroupPairs": itself}
+        ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[among])
         subnets = {found["AvailabilityZone"]: found["SubnetId"] for found in ec2.describe_subnets()["Subnets"]}
         config = {
             **self._settings,

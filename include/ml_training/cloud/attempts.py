@@ -143,6 +143,7 @@ def launch_request(job: Job, spec: JobSpec, attempt: Attempt, config: CloudConfi
         tags=tags_of(job, spec, attempt, config),
         offers=tuple(attempt.offers),
         market=attempt.market,
+        together=spec.machines > 1,
     )
 
 

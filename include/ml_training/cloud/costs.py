@@ -91,14 +91,23 @@ def price(seconds: float, usd_per_hour: float) -> float:
 
 
 def estimate(
-    training: TrainingConfig, frames: Frames, candidate: Candidate, usd_per_hour: float | None = None
+    training: TrainingConfig,
+    frames: Frames,
+    candidate: Candidate,
+    usd_per_hour: float | None = None,
+    *,
+    machines: int = 1,
 ) -> Estimate:
-    """Return what one training on one type of machine should cost; by default at its listed on-demand price."""
+    """Return what one training on one type of machine should cost; by default at its listed on-demand price.
+
+    Of several machines each is taken to do its share as fast as if it were alone: what they say to one another is not
+    in it, so more machines cost at least so much.
+    """
     work = expected_work(training, frames)
-    seconds = BOOT_SECONDS + seconds_on(work, candidate.instance_type, candidate.relative_speed)
+    seconds = BOOT_SECONDS + seconds_on(work, candidate.instance_type, candidate.relative_speed) / machines
     rate = candidate.on_demand_usd_per_hour if usd_per_hour is None else usd_per_hour
     return Estimate(
-        usd=round(price(seconds, rate), 4),
+        usd=round(price(seconds, rate) * machines, 4),
         seconds=round(seconds),
         instance_type=candidate.instance_type,
         usd_per_hour=rate,
@@ -107,7 +116,7 @@ def estimate(
     )
 
 
-def estimate_job(options: dict[str, Any], config: CloudConfig, *, data_dir: str) -> Estimate | None:
+def estimate_job(options: dict[str, Any], config: CloudConfig, *, data_dir: str, machines: int = 1) -> Estimate | None:
     """Estimate a job from the options of its training command, on the candidate that is cheapest at listed prices.
 
     None when they name no config and no dataset version whose card is there: then nothing is known of the work.
@@ -120,7 +129,8 @@ def estimate_job(options: dict[str, Any], config: CloudConfig, *, data_dir: str)
     except ObjectNotFound:
         return None
     training = load_config(str(name), options.get("overrides"))
-    found = [estimate(training, frames_of_card(card), candidate) for candidate in config.candidates]
+    frames = frames_of_card(card)
+    found = [estimate(training, frames, candidate, machines=machines) for candidate in config.candidates]
     return min(found, key=lambda one: one.usd)
 
 

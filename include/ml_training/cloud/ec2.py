@@ -99,7 +99,7 @@ class Ec2:
         Raises NoCapacity, CloudMisconfigured, CloudUnreachable.
         """
         self.config.require_account()
-        self._require_closed_groups()
+        self._require_groups(together=request.together)
         self._make_template(request)
         still_wanted()
         try:
@@ -243,17 +243,26 @@ class Ec2:
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    def _require_closed_groups(self) -> None:
+    def _require_groups(self, *, together: bool) -> None:
+        """Raise CloudMisconfigured where something comes in from outside, or machines cannot reach one another."""
         groups = self.config.security_groups
         with ec2_errors("reading the security groups"):
             answer = self._client.describe_security_groups(GroupIds=groups)
-        for group in answer["SecurityGroups"]:
-            if group["IpPermissions"]:
+        rules = [(group["GroupId"], rule) for group in answer["SecurityGroups"] for rule in group["IpPermissions"]]
+        for group_id, rule in rules:
+            if not _is_among(groups, rule):
                 raise CloudMisconfigured(
-                    f"the security group {group['GroupId']} lets something in: nothing talks to a training machine; "
-                    "remove its inbound rules, or name another one (docs/aws.md)",
+                    f"the security group {group_id} lets something in: nothing from outside talks to a training "
+                    "machine; remove its inbound rules but those from the group itself, or name another one "
+                    "(docs/aws.md)",
                     code="OpenSecurityGroup",
                 )
+        if together and not rules:
+            raise CloudMisconfigured(
+                f"the machines of one job cannot reach one another: let the security group {groups[0]} take in TCP "
+                "from itself (docs/aws.md), or take one machine",
+                code="ClosedSecurityGroup",
+            )
 
     def _resources(self, call: str, items: str, kind: str, id_name: str, created: str) -> list[Resource]:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in PROJECT.items()]
@@ -273,6 +282,12 @@ class Ec2:
             for item in found
         ]
         return [resource for resource in resources if PROJECT.items() <= dict(resource.tags).items()]
+
+
+def _is_among(groups: Sequence[str], rule: Mapping[str, Any]) -> bool:
+    """Tell whether an inbound rule lets in only what has one of these groups itself."""
+    ranges = [rule.get(name) for name in ("IpRanges", "Ipv6Ranges", "PrefixListIds")]
+    return not any(ranges) and {pair.get("GroupId") for pair in rule.get("UserIdGroupPairs", [])} <= set(groups)
 
 
 def _instance(item: Mapping[str, Any]) -> Instance:

@@ -130,7 +130,7 @@ def _ended(job: Job, number: int, attempts: dict[int, Attempt], before: datetime
 def _double(machine: Instance, job: Job, number: int, before: datetime) -> Finding | None:
     """Find that another machine is written down as the one of this attempt."""
     launch = job.launch(number)
-    if launch is None or launch.instance_id == machine.instance_id or launch.at > before or job.spec().machines > 1:
+    if launch is None or launch.instance_id == machine.instance_id or launch.at > before:
         return None
     return Finding("double", f"attempt {number} of {job.job_id} has another machine, {launch.instance_id}")
 

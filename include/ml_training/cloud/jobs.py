@@ -16,6 +16,7 @@
 | `done.json`, or `failed-0001.json` | the machine | once: the job is done, or this attempt failed by its own fault |
 | `cancel.json` | whoever wants it to stop | the machine leaves at once |
 | `again/0002.json` | whoever wants a job that is over to begin again with that attempt | until it is claimed |
+| `cluster/` | the machines of a job that has several (`cloud.cluster`) | they come, go, or begin together |
 
 Attempts are counted: a machine whose attempt is not the newest writes nothing any more (`Job.require_newest`).
 """
@@ -60,8 +61,10 @@ class JobSpec(Record):
     labels: dict[str, str] = Field(default_factory=dict)  # dag, dag_run, task, map_index, owner: become tags
     gpus: int = Field(default=1, ge=0)
     machines: int = Field(default=1, ge=1)
+    leader: str | None = None  # of another machine's job: the address of the first machine's
+    index: int = Field(default=0, ge=0)  # of this machine among them; 0 is the first
     deadline_seconds: float = Field(gt=0)  # of one attempt, from its launch
-    budget_usd: float = Field(gt=0)  # of all attempts together
+    budget_usd: float = Field(gt=0)  # of all attempts together, of this machine
     idle_seconds: float = Field(default=1800, gt=0)  # without a sign of progress
     unreachable_seconds: float = Field(default=1800, gt=0)  # without an answer from the bucket
     heartbeat_seconds: float = Field(default=15, gt=0)

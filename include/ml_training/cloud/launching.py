@@ -35,6 +35,7 @@ class LaunchRequest:
     tags: Mapping[str, str]
     offers: tuple[Offer, ...]
     market: Market = "spot"
+    together: bool = False  # with other machines of its job, which it has to reach
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

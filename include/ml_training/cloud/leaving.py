@@ -43,6 +43,7 @@ class Leave(NamedTuple):
     cause: Cause | Literal["superseded"]
     message: str
     grace_seconds: float = GRACE_SECONDS
+    regroup: bool = False  # only the training ends: another machine of the job has gone, and all begin anew together
 
 
 class Spending(NamedTuple):

@@ -9,8 +9,14 @@ Of a progress display (lines that end in a carriage return) only the newest line
 be kept, the oldest lines go, and a line says how many.
 """
 
+import logging
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ml_training.utils.command_line import LOG_FORMAT
 
 LARGEST_PIECE = 256 << 10
 LARGEST_LOG = 16 << 20
@@ -71,6 +77,30 @@ class MachineLog:
 
     def _drop(self, line: str) -> None:
         self._waiting_bytes -= _size(line)
+
+
+def read_boot_log(path: Path | None, log: MachineLog) -> None:
+    """Let a machine's log begin with what its set-up printed."""
+    if path is not None and path.is_file():
+        for line in path.read_text(errors="replace").splitlines():
+            log.add(line)
+
+
+@contextmanager
+def heard_by(log: MachineLog) -> Iterator[None]:
+    """Let what this process logs stand in the machine's log too."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.add(self.format(record))
+
+    handler = Handler(logging.INFO)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.getLogger("ml_training").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("ml_training").removeHandler(handler)
 
 
 def _size(line: str) -> int:

@@ -6,7 +6,8 @@
 A first run in an account shows for a cent whether roles, network, image and bucket are right, and what an interruption
 does. Each step hashes the state before it, so a rehearsal that was cut off anywhere and went on elsewhere ends with the
 digest of an undisturbed one. It checkpoints as trainings do: now and then, after the step under way when SIGTERM comes,
-and never on a machine that another one has replaced.
+and never on a machine that another one has replaced. Several machines (``--machines``) take each step together, end
+together when one of them is asked to, and the first one writes: it shows whether they reach one another.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ml_training.cloud import storage
+from ml_training.cloud.exchange import exchange_of
 from ml_training.cloud.fence import require_newest_attempt
 from ml_training.config.settings import read_settings
 from ml_training.utils.command_line import command_parser, run_command
@@ -38,18 +40,19 @@ def rehearse(output: str, *, steps: int, step_seconds: float, checkpoint_steps: 
     done, state = _restore(checkpoint)
     logger.info("rehearsal: begins at step %d of %d", done, steps)
     started, before = time.monotonic(), done
-    with deferred_termination() as termination:
+    with exchange_of(os.environ, step=done) as exchange, deferred_termination() as termination:
         while done < steps:
             time.sleep(step_seconds)
             state, done = next_state(state, done), done + 1
             _note(output, done)
-            if termination.asked or done == steps or done % checkpoint_steps == 0:
-                require_newest_attempt()
-                storage.write_json(checkpoint, {"step": done, "state": state, "at": datetime.now(UTC).isoformat()})
+            asked = exchange.anybody(termination.asked)
+            if asked or done == steps or done % checkpoint_steps == 0:
+                if exchange.is_first:
+                    _store(checkpoint, done, state)
                 rate = (done - before) / max(time.monotonic() - started, 1e-9)
                 left = (steps - done) / rate
                 logger.info("rehearsal: %d of %d steps, %.0f a second, %.0f s left", done, steps, rate, left)
-            if termination.asked:
+            if asked:
                 raise Terminated
     return {"steps": steps, "digest": state, "output": output}
 
@@ -65,6 +68,11 @@ def _restore(checkpoint: str) -> tuple[int, str]:
     except ObjectNotFound:
         return 0, ""
     return int(found["step"]), str(found["state"])
+
+
+def _store(checkpoint: str, done: int, state: str) -> None:
+    require_newest_attempt()
+    storage.write_json(checkpoint, {"step": done, "state": state, "at": datetime.now(UTC).isoformat()})
 
 
 def _note(output: str, step: int) -> None:

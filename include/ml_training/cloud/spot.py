@@ -24,9 +24,11 @@ from ml_training.cloud import costs, storage
 from ml_training.cloud.attempts import read_history
 from ml_training.cloud.ending import end
 from ml_training.cloud.jobs import Again, Archive, Job, JobSpec
-from ml_training.cloud.launcher import is_decided, look
+from ml_training.cloud.launcher import is_decided
+from ml_training.cloud.members import machines_of
 from ml_training.cloud.packaging import upload
 from ml_training.cloud.successors import end_all, take_over
+from ml_training.cloud.together import look
 from ml_training.cloud.watching import result_of, watch
 from ml_training.config.cloud import CloudConfig, load_cloud_config
 from ml_training.config.settings import read_settings
@@ -35,7 +37,7 @@ from ml_training.utils.errors import JobError, UsageError
 from ml_training.utils.hashing import sha256_bytes
 
 TRAIN = "ml_training.training.train"
-COMPARED = ("module", "options")  # what makes a job the same; code and limits may have changed since
+COMPARED = ("module", "options", "machines")  # what makes a job the same; code and limits may have changed since
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +51,18 @@ def prepare(
     data_dir: str,
     job_uri: str | None = None,
     gpus: int | None = None,
+    machines: int | None = None,
 ) -> Job:
     """Write a job down and return it; one that has failed, was cancelled or given up is to begin again, with this code.
 
-    Raises StorageError when the bucket cannot be written, JobError when another job has this address.
+    Without ``machines`` it has as many as the config says, where the command can share its work. Raises StorageError
+    when the bucket cannot be written, JobError when another job has this address, UsageError for too many machines.
     """
+    count = machines_of(config, module, machines)
     code, lock = upload(data_dir)
-    spec = _spec(config, module=module, options=dict(options), labels=labels, gpus=gpus, code=code, lock=lock)
+    spec = _spec(
+        config, module=module, options=dict(options), labels=labels, gpus=gpus, machines=count, code=code, lock=lock
+    )
     job = Job(job_uri or storage.join(data_dir, "training", "jobs", _job_id(spec)))
     _write_down(job, spec, config, data_dir)
     newest = read_history(job).newest
@@ -70,7 +77,7 @@ def _write_down(job: Job, spec: JobSpec, config: CloudConfig, data_dir: str) -> 
     if not storage.exists(job.at("spec.json")):
         with contextlib.suppress(JobError):  # somebody else writes it down at the same moment
             job.create(spec)
-        expected = costs.estimate_job(spec.options, config, data_dir=data_dir)
+        expected = costs.estimate_job(spec.options, config, data_dir=data_dir, machines=spec.machines)
         if expected is not None:
             costs.keep_estimate(job, expected)
     there = job.spec()
@@ -85,6 +92,7 @@ def _spec(
     options: dict[str, Any],
     labels: Mapping[str, str],
     gpus: int | None,
+    machines: int,
     code: Archive,
     lock: Archive,
 ) -> JobSpec:
@@ -97,8 +105,9 @@ def _spec(
         environment={"AWS_DEFAULT_REGION": config.region, **config.environment},
         labels={name: value for name, value in {"owner": config.owner, **labels}.items() if value},
         gpus=min(one.gpus for one in config.candidates) if gpus is None else gpus,
+        machines=machines,
         deadline_seconds=config.deadline_hours * 3600,
-        budget_usd=config.budget_usd,
+        budget_usd=config.budget_usd / machines,
         idle_seconds=config.idle_minutes * 60,
         unreachable_seconds=config.unreachable_minutes * 60,
         heartbeat_seconds=config.heartbeat_seconds,
@@ -108,7 +117,8 @@ def _spec(
 
 def _job_id(spec: JobSpec) -> str:
     """Return a name for what a job does: module, options, code and environment."""
-    content = [spec.module, spec.options, spec.code.sha256, spec.lock.sha256]
+    content: list[Any] = [spec.module, spec.options, spec.code.sha256, spec.lock.sha256]
+    content += [spec.machines] if spec.machines > 1 else []
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())[:12]
 
 
@@ -145,6 +155,7 @@ def _add_job_options(command: argparse.ArgumentParser, run: Any) -> None:
     command.add_argument("--labels", type=_mapping, default={}, help="dag, dag_run, task, owner, as JSON: tags")
     command.add_argument("--job", help="the job's address; default: named by what it does")
     command.add_argument("--take-over", action="store_true", help="end a job of other options at this address first")
+    command.add_argument("--machines", type=int, help="that work on it together; default: the cloud's config's")
     command.add_argument("--gpus", type=int, help="that a machine must have; default: what all candidates have")
     command.add_argument("--cloud-config", help="name or path; default: ADBREAK_CLOUD_CONFIG")
     command.add_argument("--detach", action="store_true", help="with run: leave the job to its machine")
@@ -170,15 +181,20 @@ def _prepared(args: argparse.Namespace) -> tuple[Job, CloudConfig]:
     config.require_account()
     data_dir = args.data_dir or read_settings().data_dir
     options = {"data_dir": data_dir, **args.options} if args.module == TRAIN else args.options
-    uri = take_over(args.job, args.module, options, config) if args.job and args.take_over else args.job
-    job = prepare(config, args.module, options, args.labels, data_dir=data_dir, job_uri=uri, gpus=args.gpus)
+    wanted = {"gpus": args.gpus, "machines": args.machines}
+    uri = args.job
+    if args.job and args.take_over:
+        uri = take_over(args.job, args.module, options, config, machines=args.machines)
+    job = prepare(config, args.module, options, args.labels, data_dir=data_dir, job_uri=uri, **wanted)
     logger.info("the job is %s", job.uri)
     return job, config
 
 
 def _prepare(args: argparse.Namespace) -> dict[str, Any]:
     job, config = _prepared(args)
-    return {"job_uri": job.uri, "budget_usd": job.spec().budget_usd, "simulated": config.simulated}
+    spec = job.spec()
+    budget = spec.budget_usd * spec.machines
+    return {"job_uri": job.uri, "budget_usd": budget, "machines": spec.machines, "simulated": config.simulated}
 
 
 def _end(args: argparse.Namespace) -> dict[str, Any]:

@@ -13,16 +13,19 @@ from typing import Any
 from ml_training.cloud import storage
 from ml_training.cloud.ending import end
 from ml_training.cloud.jobs import Job
+from ml_training.cloud.members import machines_of
 from ml_training.config.cloud import CloudConfig
 from ml_training.utils.errors import JobError, StorageError
 
 NEXT = "-next"
 
 
-def take_over(job_uri: str, module: str, options: Mapping[str, Any], config: CloudConfig) -> str:
+def take_over(
+    job_uri: str, module: str, options: Mapping[str, Any], config: CloudConfig, *, machines: int | None = None
+) -> str:
     """End every job at this address that does something else; return the address of the one that does this."""
-    jobs = successors(job_uri)
-    same = [job for job in jobs if _does(job, module, options)][-1:]
+    jobs, count = successors(job_uri), machines_of(config, module, machines)
+    same = [job for job in jobs if _does(job, module, options, count)][-1:]
     for job in jobs:
         if job not in same:
             end(job, config, "it was asked for something else")
@@ -48,9 +51,9 @@ def successors(job_uri: str) -> list[Job]:
     return found
 
 
-def _does(job: Job, module: str, options: Mapping[str, Any]) -> bool:
+def _does(job: Job, module: str, options: Mapping[str, Any], machines: int) -> bool:
     try:
         spec = job.spec()
     except JobError:  # of another version
         return False
-    return (spec.module, spec.options) == (module, dict(options))
+    return (spec.module, spec.options, spec.machines) == (module, dict(options), machines)

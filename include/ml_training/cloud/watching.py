@@ -1,4 +1,4 @@
-"""Keeps a job going and tells what happens, until it is over: the one loop around ``launcher.advance``.
+"""Keeps a job going and tells what happens, until it is over: the one loop around ``together.advance``.
 
     final = watch(job, config)              # log lines of the machines on standard error, as they come
     result_of(job, final, config)           # what the command printed, and what it cost; JobError unless it is done
@@ -17,8 +17,9 @@ from ml_training.cloud import costs
 from ml_training.cloud.attempts import read_history
 from ml_training.cloud.ec2 import Ec2
 from ml_training.cloud.jobs import Job
-from ml_training.cloud.launcher import advance
+from ml_training.cloud.members import written
 from ml_training.cloud.status import Status
+from ml_training.cloud.together import advance
 from ml_training.config.cloud import CloudConfig
 from ml_training.utils.errors import CloudUnreachable, JobError, StorageError
 
@@ -85,10 +86,12 @@ def _read_result(job: Job, final: Status) -> dict[str, Any]:
     if final.state != "done":
         message = f"{job.uri} {final.state}: {final.message}{_log_tail(job, final.attempt)}"
         raise JobError(message, state=final.state, uri=job.uri)
-    result, endings, spent = job.result(), read_history(job).endings.values(), costs.of_job(job)
+    result, jobs = job.result(), written(job)
+    endings = [ending for one in jobs for ending in read_history(one).endings.values()]
+    spent = [costs.of_job(one) for one in jobs]
     cost = {
-        "usd": spent.usd,
-        "seconds": spent.seconds,
+        "usd": round(sum(one.usd for one in spent), 6),
+        "seconds": round(sum(one.seconds for one in spent), 3),
         "machines": sum(ending.instance_id is not None for ending in endings),
         "interruptions": sum(ending.cause == "interrupted" for ending in endings),
         "simulated": final.simulated,

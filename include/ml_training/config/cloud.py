@@ -47,6 +47,7 @@ class CloudConfig(Section):
     root_device: str = Field("/dev/sda1", pattern="^/dev/.+")  # as the image names it: /dev/xvda on Amazon Linux
     disk_gb: int = Field(100, ge=8, le=2000)
     candidates: list[Candidate] = Field(min_length=1)
+    machines: int = Field(1, ge=1, le=64)  # of one training, where it can be shared
     max_attempts: int = Field(12, ge=1, le=99)
     on_demand_after_interruptions: int = Field(3, ge=0)
     smallest_discount: float = Field(0.2, ge=0, lt=1)  # spot has to be cheaper by this share of the on-demand price
