@@ -227,7 +227,7 @@ def test_two_machines_end_as_if_nothing_had_happened(cloud, tmp_path, capsys):
         assert [found["state"] for found in machines(cloud, one)] == ["terminated"] * 2
         taken = steps_of(cloud, one)
         assert sorted(set(taken)) == list(range(1, STEPS + 1))
-        assert len(taken) <= STEPS + CHECKPOINT_STEPS, "a notice loses no step, the kill those since the last checkpoint"
+        assert len(taken) <= STEPS + CHECKPOINT_STEPS, "a notice loses nothing, the kill what was not stored yet"
     assert second.ending(2).cause == "done"
 
 
