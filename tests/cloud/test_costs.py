@@ -143,7 +143,15 @@ def test_the_command_prints_a_month_and_an_estimate(root, job, capsys):
         assert json.loads(capsys.readouterr().out)["news"] is news
     assert costs.main(["--data-dir", root, "--month", "November"]) == 2
     assert costs.main(["--estimate", "base_model", "--hours", "200", "--json"]) == 0
-    assert 0 < json.loads(capsys.readouterr().out)["g6.xlarge"]["usd"] < 2
+    alone = json.loads(capsys.readouterr().out)["g6.xlarge"]
+    assert 0 < alone["usd"] < 2
+    assert costs.main(["--estimate", "base_model", "--hours", "200", "--machines", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["estimate"].endswith("shared by 2 machines")
+    shared = said["g6.xlarge"]
+    assert shared["seconds"] == pytest.approx((alone["seconds"] + costs.BOOT_SECONDS) / 2, abs=1)
+    assert shared["usd"] == pytest.approx(2 * costs.price(shared["seconds"], shared["usd_per_hour"]), rel=1e-2)
+    assert costs.main(["--estimate", "base_model", "--machines", "0"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,10 @@ def estimate(
     """Return what one training on one type of machine should cost; by default at its listed on-demand price.
 
     Of several machines each is taken to do its share as fast as if it were alone: what they say to one another is not
-    in it, so more machines cost at least so much.
+    in it, so more machines cost at least so much. Raises UsageError for less than one.
     """
+    if machines < 1:
+        raise UsageError(f"a training has one machine or more, received {machines}")
     work = expected_work(training, frames)
     seconds = BOOT_SECONDS + seconds_on(work, candidate.instance_type, candidate.relative_speed) / machines
     rate = candidate.on_demand_usd_per_hour if usd_per_hour is None else usd_per_hour
@@ -269,6 +271,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--say-once", action="store_true", help="keep that a passed budget was said: once a day")
     parser.add_argument("--estimate", metavar="CONFIG", help="estimate a training of this config instead")
     parser.add_argument("--hours", type=float, default=200.0, help="of recordings, for --estimate")
+    parser.add_argument("--machines", type=int, default=1, help="that share the training, for --estimate")
     parser.set_defaults(run=lambda args: _estimates(args) if args.estimate else _month(args))
     return run_command(parser, argv)
 
@@ -294,9 +297,12 @@ def _estimates(args: argparse.Namespace) -> dict[str, Any]:
     config, training = load_cloud_config(args.cloud_config), load_config(args.estimate)
     frames = frames_of_hours(training, args.hours)
     return {
-        "estimate": f"{args.estimate}, {args.hours:g} hours of recordings, at listed on-demand prices",
+        "estimate": f"{args.estimate}, {args.hours:g} hours of recordings, at listed on-demand prices"
+        + (f", shared by {args.machines} machines" if args.machines > 1 else ""),
         **{
-            candidate.instance_type: estimate(training, frames, candidate).model_dump(mode="json")
+            candidate.instance_type: estimate(training, frames, candidate, machines=args.machines).model_dump(
+                mode="json"
+            )
             for candidate in config.candidates
         },
     }

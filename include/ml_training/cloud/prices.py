@@ -40,20 +40,28 @@ class Row(Record):
     used: bool  # the launcher may choose it: the zone has a subnet, and spot is cheaper by smallest_discount
 
 
-def table(config: CloudConfig, training: TrainingConfig, prices: Sequence[SpotPrice], *, hours: float) -> list[Row]:
+def table(
+    config: CloudConfig, training: TrainingConfig, prices: Sequence[SpotPrice], *, hours: float, machines: int = 1
+) -> list[Row]:
     """Return a row for each candidate on demand, and one for each zone that sells it as spot; cheapest images first."""
     rows = []
     for candidate in config.candidates:
         on_demand = candidate.on_demand_usd_per_hour
-        rows.append(_row(config, training, candidate, "any", on_demand, hours))
+        rows.append(_row(config, training, candidate, "any", on_demand, hours, machines))
         for price in prices:
             if price.instance_type == candidate.instance_type:
-                rows.append(_row(config, training, candidate, price.zone, price.usd_per_hour, hours))
+                rows.append(_row(config, training, candidate, price.zone, price.usd_per_hour, hours, machines))
     return sorted(rows, key=lambda row: (row.usd_per_million_images, row.instance_type, row.zone))
 
 
 def _row(
-    config: CloudConfig, training: TrainingConfig, candidate: Candidate, zone: str, usd_per_hour: float, hours: float
+    config: CloudConfig,
+    training: TrainingConfig,
+    candidate: Candidate,
+    zone: str,
+    usd_per_hour: float,
+    hours: float,
+    machines: int,
 ) -> Row:
     speed = images_per_second(training.model, candidate.relative_speed)
     discount = 1 - usd_per_hour / candidate.on_demand_usd_per_hour
@@ -68,7 +76,9 @@ def _row(
         relative_speed=candidate.relative_speed,
         images_per_second=round(speed, 1),
         usd_per_million_images=round(usd_per_hour / speed / 3600 * 1e6, 4),
-        training_usd=estimate(training, frames_of_hours(training, hours), candidate, usd_per_hour).usd,
+        training_usd=estimate(
+            training, frames_of_hours(training, hours), candidate, usd_per_hour, machines=machines
+        ).usd,
         used=not is_spot or ((not config.subnets or zone in config.subnets) and discount >= config.smallest_discount),
     )
 
@@ -101,6 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_parser("ml_training.cloud.prices", __doc__)
     parser.add_argument("--config", default="base_model", help="the training's config; its network sets the speed")
     parser.add_argument("--hours", type=float, default=200.0, help="of recordings, for the cost of a whole training")
+    parser.add_argument("--machines", type=int, default=1, help="that share a training")
     parser.add_argument("--cloud-config", help="a name in configs/cloud, or a path; default: ADBREAK_CLOUD_CONFIG")
     parser.add_argument("--listed", action="store_true", help="only the prices that the cloud's config lists")
     parser.set_defaults(run=_run)
@@ -111,10 +122,12 @@ def _run(args: argparse.Namespace) -> Any:
     config, training = load_cloud_config(args.cloud_config), load_config(args.config)
     types = [candidate.instance_type for candidate in config.candidates]
     prices = [] if args.listed else Ec2(config).spot_prices(types)
-    rows = table(config, training, prices, hours=args.hours)
+    rows = table(config, training, prices, hours=args.hours, machines=args.machines)
     note = (
         f"{args.config} in {config.region}; speed and cost of a training on {args.hours:g} hours of recordings are "
-        "estimates" + (" (simulated prices)" if config.simulated and prices else "")
+        "estimates"
+        + (f", for {args.machines} machines that share it" if args.machines > 1 else "")
+        + (" (simulated prices)" if config.simulated and prices else "")
     )
     if args.json:
         return {"note": note, "simulated": config.simulated, "rows": [row.model_dump(mode="json") for row in rows]}
