@@ -372,6 +372,16 @@ def test_what_a_reaped_machine_cost_stands_in_the_ledger(world):
     assert cost[2].cause == "deadline"
 
 
+def test_what_a_machine_cost_whose_launcher_has_gone_is_noted_once(world, monkeypatch):
+    machine = world.of_job(job := world.job())
+    world.ec2.terminate_instances(InstanceIds=[machine])
+    job.end(Ending(attempt=1, instance_id=machine, cause="done", ended_at=world.now, seconds=60, usd=0.01))
+    world.reap()
+    assert [cost.usd for cost in costs.read_ledger(world.root, costs.month_of(world.now))] == [0.01]
+    monkeypatch.setattr(costs, "settle", lambda job: pytest.fail("it is not looked at again"))
+    world.reap()
+
+
 def test_an_ec2_that_does_not_answer_fails_the_pass(world, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", NOBODY)
     with pytest.raises(CloudUnreachable, match="does not answer"):

@@ -155,9 +155,7 @@ def record(job: Job, ending: Ending) -> Cost:
         simulated=spec.simulated,
         **ending.model_dump(include=set(Ending.model_fields) & set(Cost.model_fields)),
     )
-    uri = storage.join(
-        _month_folder(root_of(job), month_of(ending.ended_at)), f"{job.job_id}-{ending.attempt:04d}.json"
-    )
+    uri = storage.join(_month_folder(root_of(job), month_of(ending.ended_at)), entry_name(job, ending.attempt))
     try:
         storage.write_json(uri, cost.model_dump(mode="json"), if_absent=True)
     except ObjectExists:
@@ -169,6 +167,17 @@ def settle(job: Job) -> list[Cost]:
     """Write every attempt of a job that has ended into the ledger; those that are there already stay as they are."""
     endings = (job.ending(attempt.number) for attempt in job.attempts())
     return [record(job, ending) for ending in endings if ending is not None]
+
+
+def entry_name(job: Job, attempt: int) -> str:
+    """Return the name of an attempt's entry in the ledger."""
+    return f"{job.job_id}-{attempt:04d}.json"
+
+
+def entries(root: str, months: Iterable[str]) -> set[str]:
+    """Return the names of all entries of some months, by one listing each."""
+    listed = (storage.list_objects(_month_folder(root, month) + "/") for month in months)
+    return {found.uri.rpartition("/")[2] for objects in listed for found in objects}
 
 
 def of_job(job: Job) -> Sum:

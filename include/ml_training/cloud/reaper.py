@@ -169,13 +169,29 @@ class _Reaper:
                     self._delete(resource)
 
     def settle(self, machines: Iterable[Instance]) -> None:
-        """Let the ledger hold what every job has cost, also when its launcher has gone."""
+        """Let the ledger hold what every machine that has gone has cost, also when its launcher has gone too."""
         if self.dry_run:
             return
         for machine, finding in self._ended:
             self._unless_away(partial(self._note_cost, machine, finding))
-        for uri in sorted({machine.tags.get(JOB_URI, "") for machine in machines} - {""}):
-            self._unless_away(partial(costs.settle, Job(uri)))
+        gone = [machine for machine in machines if machine.state not in STOPPABLE and machine.tags.get(JOB_URI)]
+        for job in self._not_in_the_ledger(gone):
+            self._unless_away(partial(costs.settle, job))
+
+    def _not_in_the_ledger(self, machines: Iterable[Instance]) -> list[Job]:
+        """Return the jobs of machines that have no entry of yesterday or today, by one look at each ledger."""
+        months = {costs.month_of(self.now), costs.month_of(self.now - timedelta(days=1))}
+        known: dict[str, set[str] | None] = {}
+        found: dict[str, Job] = {}
+        for machine in machines:
+            job, number = Job(machine.tags[JOB_URI]), machine.tags.get(ATTEMPT, "")
+            root = costs.root_of(job)
+            if root not in known:
+                known[root] = self._unless_away(partial(costs.entries, root, months))
+            entries = known[root]
+            if entries is not None and number.isdigit() and costs.entry_name(job, int(number)) not in entries:
+                found[job.uri] = job
+        return list(found.values())
 
     def _judge(self, machine: Instance) -> Finding | None:
         found = self._unless_away(partial(by_job, machine, self.limits, self.now))
