@@ -102,11 +102,15 @@ class Training:
             self._reasons.sign_of_life()  # it is not the training that stands still
             if (missing := self._company.missing()) != said:
                 said = missing
-                logger.info("waits for machines %s of %d", ", ".join(map(str, missing)), self._company.machines)
+                self._say_who_is_missing(missing)
             time.sleep(POLL_SECONDS)
         if self._company.machines > 1:
             logger.info("round %d of %d machines begins", turn.number, self._company.machines)
         return turn
+
+    def _say_who_is_missing(self, numbers: list[int]) -> None:
+        if numbers:
+            logger.info("waits for machine %s of %d", " and ".join(map(str, numbers)), self._company.machines)
 
     def _fault(self, code: int, killed: int) -> Outcome | None:
         """Say that a training which ends again and again is at fault itself; None while it may go on."""
