@@ -1,13 +1,14 @@
 """Trainings on machines that may be taken away: a campaign of faults, and what interruptions and launches cost.
 
-    make bench NAME=spot         # PARTS=campaign,airflow,checkpoints  RUNS=200  AIRFLOW_RUNS=15  SEED=7  BENCH=DIR
+    make bench NAME=spot     # PARTS=campaign,airflow,machines,checkpoints RUNS=200 AIRFLOW_RUNS=15 SEED=7 BENCH=DIR
 
 ``campaign``: runs with a trainer of seconds (``cloud.rehearsal``) through the commands that Airflow's three tasks call,
 on the simulated EC2, whose machines run the real user data and the real supervisor; each run meets a random fault, and
 the reaper goes round. Every run must end as done with the digest of an undisturbed one, or as a clear failure; never
 two machines for one run, none past its deadline. ``airflow``: the same of trainings with TensorFlow, through the DAG
-of a whole local stack whose parts are killed as well (``spot_airflow.py``). ``checkpoints``: what a checkpoint of
-base_model costs, written to S3. Everything of the cloud is simulated; a day here is a few seconds.
+of a whole local stack whose parts are killed as well (``spot_airflow.py``). ``machines``: one training on two machines
+at once, one of which is taken back (``spot_machines.py``). ``checkpoints``: what a checkpoint of base_model costs,
+written to S3. Everything of the cloud is simulated; a day here is a few seconds.
 """
 
 import json
@@ -42,7 +43,7 @@ from spot_run import CHECKPOINT_STEPS, STEPS, Run
 RUNS, SEED = int(os.environ.get("RUNS", "200")), int(os.environ.get("SEED", "7"))
 AT_ONCE = int(os.environ.get("AT_ONCE", "6"))
 AIRFLOW_RUNS = int(os.environ.get("AIRFLOW_RUNS", "15"))
-PARTS = os.environ.get("PARTS", "campaign,airflow,checkpoints").split(",")
+PARTS = os.environ.get("PARTS", "campaign,airflow,machines,checkpoints").split(",")
 STACK_PYTHON = Path(__file__).resolve().parents[2] / ".venv" / "stack" / "bin" / "python"
 REAPER_SECONDS = 5.0
 SECONDS = {"pending_seconds": 0.3, "boot_seconds": 0.3, "notice_seconds": NOTICE_SECONDS, "shutdown_seconds": 0.3}
@@ -248,6 +249,10 @@ def main() -> int:
             figures = campaign(ec2, folder) if "campaign" in PARTS else []
             if "airflow" in PARTS:
                 figures += under_airflow(folder)
+            if "machines" in PARTS:
+                from spot_machines import measure as on_two_machines
+
+                figures += on_two_machines(folder / "machines")
             if "checkpoints" in PARTS:
                 from spot_checkpoints import measure
 

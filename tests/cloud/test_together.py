@@ -11,7 +11,7 @@ from local_stack.ec2.remote import RemoteEc2
 from ml_training.cloud import costs, launcher
 from ml_training.cloud.ending import end, withdraw
 from ml_training.cloud.jobs import Ending, Job, Result
-from ml_training.cloud.members import member_spec, members
+from ml_training.cloud.members import machines_of, member_spec, members
 from ml_training.cloud.spot import prepare
 from ml_training.cloud.status import Status
 from ml_training.cloud.together import advance, look
@@ -168,6 +168,12 @@ def test_only_what_can_share_its_work_gets_several_machines(config, begin, tmp_p
     root = str(tmp_path / "data")
     assert prepare(several, REHEARSAL, {}, {}, data_dir=root).spec().machines == 3
     assert prepare(several, "m", {}, {}, data_dir=root).spec().machines == 1
+    train = "ml_training.training.train"
+    assert machines_of(several, train, {"config": "base_small"}, None) == 3
+    assert machines_of(several, train, {"config": "base_model"}, None) == 1, "it learns in stages"
+    assert machines_of(several, train, {"overrides": {"training.mode": "end_to_end"}}, 2) == 2
+    with pytest.raises(UsageError, match=r"training\.mode=end_to_end"):
+        machines_of(several, train, {"config": "temporal"}, 2)
     with pytest.raises(UsageError, match="m works on one machine"):
         prepare(several, "m", {}, {}, data_dir=root, machines=2)
     with pytest.raises(UsageError, match="one machine or more"):

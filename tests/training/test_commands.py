@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from colour_dataset import DATASET
 from ml_training.config.loading import load_config, parse_config
 from ml_training.inference.scorer import load_keras
 from ml_training.training import finetune, train, tune
@@ -15,8 +16,6 @@ from ml_training.training.prerequisites import trunk_config, with_prerequisites
 from ml_training.training.staged import first_learning_stage
 from ml_training.training.weights import starting_model
 from ml_training.utils.errors import ConfigError, ModelError, UsageError
-
-from .conftest import DATASET
 
 TINY = {
     "model_type": "base",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tf_keras as keras
+from colour_dataset import DATASET
 from ml_training.training.checkpoints import CheckpointStore
 from ml_training.training.distillation import Teacher
 from ml_training.training.end_to_end import fit_end_to_end, make_feed, validation_judge
@@ -13,8 +14,6 @@ from ml_training.training.machines import in_precision, part_of_data
 from ml_training.training.samples import read_samples
 from ml_training.training.weights import starting_model
 from ml_training.utils.errors import ConfigError, ModelError, TooLittleMemory
-
-from .conftest import DATASET
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tf_keras as keras
+from colour_dataset import DATASET
 from ml_training.data.manifest import STORED_SCHEMA, write_manifest
 from ml_training.training.leaks import in_several, require_no_leak
 from ml_training.training.resources import free_memory, needed_memory, require_memory, watch_resources
 from ml_training.training.samples import read_samples
 from ml_training.utils.errors import DatasetUnusable, TooLittleMemory
-
-from .conftest import DATASET
 
 
 def version(tmp_path, rows):

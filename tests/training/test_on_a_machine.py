@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from colour_dataset import DATASET
 from ml_training.cloud import leaving, storage
 from ml_training.cloud.jobs import Archive, Attempt, Job, JobSpec
 from ml_training.cloud.packaging import pack_code
@@ -20,8 +21,6 @@ from ml_training.inference.scorer import load_keras
 from ml_training.training.train import train
 
 from tests.cloud.conftest import MetadataService
-
-from .conftest import DATASET
 
 WAIT_SECONDS = 1200
 TINY = {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tf_keras as keras
+from colour_dataset import DATASET
 from ml_training.config.loading import parse_config
 from ml_training.data.audio.sound import load_sound
 from ml_training.data.pipeline.examples import CLIPS, WINDOWS
@@ -14,8 +15,6 @@ from ml_training.training.fitting import TrainingData, fit_model
 from ml_training.training.samples import read_samples
 from ml_training.training.sequences import frames_of, in_copies
 from ml_training.utils.errors import ConfigError
-
-from .conftest import DATASET
 
 
 @pytest.fixture(scope="module")

@@ -9,28 +9,45 @@ holds for each of them. Only who advances them (``cloud.together``) and what the
 makes them one.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ml_training.cloud import storage
 from ml_training.cloud.jobs import Job, JobSpec
 from ml_training.config.cloud import CloudConfig
+from ml_training.config.loading import load_config
 from ml_training.utils.errors import UsageError
 
 MEMBER = "-machine-"
-SHARED = ("ml_training.cloud.rehearsal",)  # commands that do one work on several machines
+REHEARSAL, TRAIN = "ml_training.cloud.rehearsal", "ml_training.training.train"
+IN_STAGES = ("temporal", "multimodal")  # learn on embeddings, whatever the mode
 
 
-def machines_of(config: CloudConfig, module: str, asked: int | None) -> int:
+def machines_of(config: CloudConfig, module: str, options: Mapping[str, Any], asked: int | None) -> int:
     """Return how many machines a command gets: as many as are asked for, else as the config says where it can share.
+
+    A training can where it learns end to end; so can a rehearsal.
 
     Raises UsageError where several are asked for, and it cannot.
     """
     count = config.machines if asked is None else asked
     if count < 1:
         raise UsageError(f"a job has one machine or more, received --machines {count}")
-    if module in SHARED:
+    if count == 1 or _shares(module, options):
         return count
-    if count > 1 and asked is not None:
-        raise UsageError(f"{module} works on one machine; --machines {count} is for {', '.join(SHARED)}")
+    if asked is not None:
+        raise UsageError(
+            f"{module} works on one machine here: --machines {count} is for a training of single frames with "
+            f"training.mode=end_to_end, and for {REHEARSAL}"
+        )
     return 1
+
+
+def _shares(module: str, options: Mapping[str, Any]) -> bool:
+    if module != TRAIN:
+        return module == REHEARSAL
+    training = load_config(str(options.get("config", "base_model")), options.get("overrides"))
+    return training.training.mode == "end_to_end" and training.model.architecture not in IN_STAGES
 
 
 def member(job: Job, index: int) -> Job:

@@ -58,7 +58,7 @@ def prepare(
     Without ``machines`` it has as many as the config says, where the command can share its work. Raises StorageError
     when the bucket cannot be written, JobError when another job has this address, UsageError for too many machines.
     """
-    count = machines_of(config, module, machines)
+    count = machines_of(config, module, options, machines)
     code, lock = upload(data_dir)
     spec = _spec(
         config, module=module, options=dict(options), labels=labels, gpus=gpus, machines=count, code=code, lock=lock

@@ -24,7 +24,7 @@ def take_over(
     job_uri: str, module: str, options: Mapping[str, Any], config: CloudConfig, *, machines: int | None = None
 ) -> str:
     """End every job at this address that does something else; return the address of the one that does this."""
-    jobs, count = successors(job_uri), machines_of(config, module, machines)
+    jobs, count = successors(job_uri), machines_of(config, module, options, machines)
     same = [job for job in jobs if _does(job, module, options, count)][-1:]
     for job in jobs:
         if job not in same:

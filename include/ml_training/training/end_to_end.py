@@ -28,7 +28,14 @@ from ml_training.training.feeds import PipelineFeed
 from ml_training.training.fitting import Fitted, Place, TrainingData, ad_class_of, loop_options
 from ml_training.training.learner import Learner
 from ml_training.training.loop import Stage, ad_scores, learner_options, run_stage
-from ml_training.training.machines import in_precision, make_strategy, part_of_data, precision, replica_batch
+from ml_training.training.machines import (
+    in_precision,
+    local_copy,
+    make_strategy,
+    part_of_data,
+    precision,
+    replica_batch,
+)
 from ml_training.training.resources import require_memory
 from ml_training.training.samples import Samples, iterate_images
 from ml_training.training.weights import starting_model
@@ -55,11 +62,13 @@ def fit_end_to_end(config: TrainingConfig, data: TrainingData, place: Place) -> 
     feed = make_feed(config, data, teacher=teacher)
     options = loop_options(config, section, "end_to_end")
     judge = validation_judge(data, ad_class_of(config.model))
+    own = local_copy if part.num_shards > 1 else lambda shared: shared
     if section.epochs:
         learner = Learner(learning, learner_options(options, feed.steps), strategy=strategy, teacher=teacher)
-        stage = Stage(learner, feed, lambda one: judge(one)[0], options, place.store("end_to_end"), part.is_chief)
+        stage = Stage(learner, feed, lambda one: judge(own(one))[0], options, place.store("end_to_end"), part.is_chief)
         run_stage(stage, place.reporter("end_to_end"))
         model.set_weights(learning.get_weights())
+    model = own(model)
     return Fitted({"model": model}, judge(model)[1], data.validation.labels)
 
 

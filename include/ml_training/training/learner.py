@@ -23,6 +23,7 @@ import tf_keras as keras
 from ml_training.training.distillation import Teacher
 from ml_training.training.feeds import Inputs
 from ml_training.training.losses import example_losses, prepared, sized
+from ml_training.training.machines import Together
 from ml_training.utils.errors import TooLittleMemory
 
 keras.backend.experimental.enable_tf_random_generator()  # dropout whose state can be set, not that of a traced graph
@@ -53,6 +54,7 @@ class Learner:
     ) -> None:
         self.model = model
         self._strategy = strategy or tf.distribute.get_strategy()
+        self.together = Together(self._strategy)
         self._teacher, self._decay = teacher, options.ema_decay
         with self._strategy.scope():
             self.optimizer = make_optimizer(model, options)

@@ -6,11 +6,13 @@
 A step's examples, their change and its dropout depend on the seed and the number of the step alone, and a checkpoint
 holds all else: a training that was killed at any step goes on from the last one and ends with the same weights. On
 SIGTERM it stores its state after the step under way. The epoch with the highest average precision on validation is
-kept.
+kept. Several machines decide after each step together whether the state is stored, and whether they end: all when one
+of them got SIGTERM.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,7 +93,7 @@ class _Run:
         self._best_weights = self._model.get_weights()
 
     def to_the_end(self) -> float:
-        options, feed = self._options, self._stage.feed
+        options, feed, learner = self._options, self._stage.feed, self._learner
         epoch, step, finished = self._restore()
         if not finished:
             if step == feed.steps:  # it was ended while this epoch was judged
@@ -103,9 +105,10 @@ class _Run:
                 progress.step(len(fed.weights))
                 if fed.last and self._end_epoch(fed.epoch + 1):
                     break
-                if self._timer.step() or self._termination.asked:
+                due, asked = learner.together.any(self._timer.step(), self._termination.asked)
+                if due or asked:
                     self._save(fed.epoch + fed.last, 0 if fed.last else fed.step + 1)
-                if self._termination.asked:
+                if asked:
                     raise Terminated
             logger.info("%s: %.0f examples a second", options.name, progress.rate)
             self._save(options.epochs, 0, finished=True)
@@ -146,10 +149,16 @@ class _Run:
         return True
 
     def _judge(self, epoch: int) -> float:
-        """Judge the model, and keep the best; raises Terminated as soon as SIGTERM comes."""
+        """Judge the model, and keep the best; raises Terminated as soon as SIGTERM comes.
+
+        Several machines have the first one's score. They judge to the end: the state before that is stored first.
+        """
+        together = self._learner.together
+        if together.is_several:
+            self._save(epoch - 1, self._stage.feed.steps)
         with self._learner.averaged():
-            with self._termination.at_once():
-                score = self._stage.judge(self._model)
+            with nullcontext() if together.is_several else self._termination.at_once():
+                score = together.of_the_first(self._stage.judge(self._model))
             if score > self._best_score:
                 self._best_epoch, self._best_score = epoch, score
                 self._best_weights = self._model.get_weights()

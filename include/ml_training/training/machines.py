@@ -4,17 +4,23 @@
     with strategy.scope():
         model = starting_model(config)
         learning = in_precision(model, precision())      # 'mixed_bfloat16' on a GPU that has it, None on a processor
-    part = part_of_data(strategy)                 # Part(num_shards=2, number=0, is_chief=True)
+    part = part_of_data()                         # Part(num_shards=2, number=0, is_chief=True)
+    together = Together(strategy)                 # what all machines decide at the same step
 
 Several GPUs of a machine learn together by ``MirroredStrategy``, several machines by ``MultiWorkerMirroredStrategy``:
 start the same command on each with a ``TF_CONFIG`` that names all of them. The batch of the config is that of all
 together. Only the first machine writes.
+
+Whatever reads a variable that is averaged over machines (batch norms have some) is a talk of all machines: they have to
+read at the same step, and what is written is a copy that belongs to one machine (``local_copy``).
 """
 
+import functools
 import json
 import logging
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -41,11 +47,55 @@ class Part(NamedTuple):
 def make_strategy() -> tf.distribute.Strategy:
     """Return the strategy for what is there. Call it before anything else of TensorFlow. Raises ConfigError."""
     if len(_workers(os.environ)) > 1:
-        logger.info("several machines: %s", ", ".join(_workers(os.environ)))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _among_machines()
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+@functools.cache
+def _among_machines() -> tf.distribute.Strategy:
+    logger.info("several machines: %s", ", ".join(_workers(os.environ)))
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    signal.signal(signal.SIGTERM, on_sigterm)  # TensorFlow has taken it for itself, and would not end
+    return strategy
+
+
+class Together:
+    """What the machines of a training decide together; one alone decides by itself."""
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self._strategy = strategy if several else None
+        self.is_several = several
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Return for each flag whether a machine has set it; all machines have to ask at the same step."""
+        if self._strategy is None:
+            return list(flags)
+        return [bool(count) for count in self._sum(lambda context: [float(flag) for flag in flags])]
+
+    def of_the_first(self, value: float) -> float:
+        """Return the first machine's value on all of them."""
+        if self._strategy is None:
+            return value
+        (found,) = self._sum(lambda context: [value if context.replica_id_in_sync_group == 0 else 0.0])
+        return float(found)
+
+    def _sum(self, values: Callable[[Any], list[float]]) -> list[float]:
+        assert self._strategy is not None
+        here = self._strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(values(context), tf.float64)
+        )
+        return list(self._strategy.reduce(tf.distribute.ReduceOp.SUM, here, axis=None).numpy())
+
+
+def local_copy(model: keras.Model) -> keras.Model:
+    """Return a copy of a model that belongs to this machine alone; all machines have to ask for it at the same step."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def require_gpus() -> None:

@@ -9,6 +9,7 @@ killed goes on where its last checkpoint was. Models that the config names (a tr
 import argparse
 import json
 import logging
+import os
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -23,31 +24,71 @@ from ml_training.training.dataset_choice import dataset_or_built
 from ml_training.training.model_card import CARD_NAME, ModelCard
 from ml_training.training.prerequisites import with_prerequisites
 from ml_training.utils.command_line import command_parser, run_command
-from ml_training.utils.errors import ObjectNotFound
+from ml_training.utils.errors import ConfigError, ObjectNotFound
 from ml_training.utils.hashing import code_version, short_hash
 from ml_training.utils.metrics import average_precision, best_f1_threshold
 
 logger = logging.getLogger(__name__)
 
+WAIT_SECONDS = 15.0  # between two looks for what another machine trains
 
 NOT_IN_THE_NAME: dict[str, Any] = {"gates": True, "tune": True, "training": {"checkpoint_seconds", "checkpoint_steps"}}
 
 
-def train(config: TrainingConfig, *, data_dir: str, dataset_id: str, output_dir: str) -> dict[str, Any]:
-    """Train, or find the result of the same training; returns addresses and figures (see ``done.json``)."""
+def train(
+    config: TrainingConfig, *, data_dir: str, dataset_id: str, output_dir: str, alone: bool = False
+) -> dict[str, Any]:
+    """Train, or find the result of the same training; returns addresses and figures (see ``done.json``).
+
+    Of several machines the first one trains ``alone`` what another model needs, and the others wait for it.
+    """
+    if not alone:
+        _meet_the_others(config)
 
     def train_one(other: TrainingConfig) -> str:
-        return str(train(other, data_dir=data_dir, dataset_id=dataset_id, output_dir=output_dir)["model_uri"])
+        return str(
+            train(other, data_dir=data_dir, dataset_id=dataset_id, output_dir=output_dir, alone=True)["model_uri"]
+        )
 
     config = with_prerequisites(config, train_one)
     run_id = run_identity(config, dataset_id)
     run_uri = storage.join(output_dir, run_id)
+    if alone and not _is_first():
+        _wait_for(run_uri, config.model_name)
     try:
         found = dict(storage.read_json(storage.join(run_uri, "done.json")))
         logger.info("this training is done already: %s", run_uri)
         return {**found, "reused": True}
     except ObjectNotFound:
         return {**_train_anew(config, data_dir, dataset_id, run_id, run_uri), "reused": False}
+
+
+def _meet_the_others(config: TrainingConfig) -> None:
+    """Let several machines find one another, before all else of TensorFlow. Raises ConfigError for another mode."""
+    if not os.environ.get("TF_CONFIG"):
+        return
+    from ml_training.training.machines import make_strategy, part_of_data
+
+    if part_of_data().num_shards > 1:
+        if config.training.mode != "end_to_end" or config.model.architecture in ("temporal", "multimodal"):
+            raise ConfigError(
+                f"{config.model_name} learns in stages, which one machine does: several need training.mode=end_to_end "
+                "and a model of single frames"
+            )
+        make_strategy()
+
+
+def _is_first() -> bool:
+    from ml_training.training.machines import part_of_data
+
+    return part_of_data().is_chief
+
+
+def _wait_for(run_uri: str, name: str) -> None:
+    """Wait until the first machine has trained what another model needs; whoever watches this one ends it otherwise."""
+    while not storage.exists(storage.join(run_uri, "done.json")):
+        logger.info("waits until the first machine has trained %s", name)
+        time.sleep(WAIT_SECONDS)
 
 
 def run_identity(config: TrainingConfig, dataset_id: str) -> str:
