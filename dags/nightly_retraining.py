@@ -28,6 +28,12 @@ ONE_HOUR = {"execution_timeout": timedelta(hours=1)}
 REGISTRY = {"module": "ml_training.registry.client", "environment": "airflow"}
 TREND = {"module": "ml_training.edge.benchmark_trend", "environment": "airflow", "spec": {}}
 DRY_RUN = "{{ params.dry_run }}"
+CHAMPION = {
+    "champion": "{{ champion_of(ti).model_uri }}",
+    "champion_name": "{{ champion_of(ti).name }}",
+    "champion_version": "{{ champion_of(ti).version }}",
+}
+LEARNED_BEFORE = "{{ champion_of(ti, 'previous_champion').dataset_id }}"
 INT8_FOLDER = "{{ ti.xcom_pull(task_ids='training', map_indexes=ti.map_index)['run_uri'] }}/int8"
 
 
@@ -46,11 +52,7 @@ def retrain(
     validate_version = ValidationOperator(
         task_id="validate_version",
         suite="dataset",
-        scope={
-            "dataset": dataset_id,
-            "reference": "{{ champion_of(ti, 'previous_champion').dataset_id }}",
-            "accept_drift": accept_drift,
-        },
+        scope={"dataset": dataset_id, "reference": LEARNED_BEFORE, "accept_drift": accept_drift},
         **ONE_HOUR,
         **shared,
     )
@@ -60,24 +62,15 @@ def retrain(
     evaluation = MlCommandOperator(
         task_id="evaluation", module="ml_training.training.evaluate", spec={"model": model}, **ONE_HOUR, **shared
     )
+    convert = {"model": model, "output": INT8_FOLDER, "quantize": "int8"}
     conversion = MlCommandOperator(
-        task_id="conversion",
-        module="ml_training.conversion.to_tflite",
-        spec={"model": model, "output": INT8_FOLDER, "quantize": "int8"},
-        **HOURS,
-        **shared,
+        task_id="conversion", module="ml_training.conversion.to_tflite", spec=convert, **HOURS, **shared
     )
     current_champion = MlCommandOperator(task_id="current_champion", **list_versions, **shared)
     parity_and_size = MlCommandOperator(
         task_id="parity_and_size",
         module="ml_training.conversion.test_tflite",
-        spec={
-            "model": conversion.output["model_uri"],
-            "parent": model,
-            "champion": "{{ champion_of(ti).model_uri }}",
-            "champion_name": "{{ champion_of(ti).name }}",
-            "champion_version": "{{ champion_of(ti).version }}",
-        },
+        spec={"model": conversion.output["model_uri"], "parent": model, **CHAMPION},
         **ONE_HOUR,
         **shared,
     )

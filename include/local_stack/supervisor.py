@@ -37,7 +37,7 @@ class Service:
     command: list[str]
     environment: Mapping[str, str]
     ready: Callable[[], bool] = lambda: True
-    ready_seconds: float = 120.0
+    ready_seconds: float = 300.0
     stops_last: bool = False  # others write to it while they stop
 
 

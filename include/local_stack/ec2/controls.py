@@ -5,12 +5,13 @@ POST /_market/shortages {"instance_type": "g6.xlarge"}               DELETE /_ma
 POST /_market/prices {"instance_type": "g6.xlarge", "usd_per_hour": 2}        DELETE /_market/prices
 POST /_market/quota {"code": "VcpuLimitExceeded"}
 GET  /_machines                       POST /_machines/timing {"boot_seconds": 3, "visibility_seconds": 5}
-    POST /_gates {"who": "machines", "seconds": 60}
+POST /_gates {"who": "machines", "seconds": 60}
 POST /_machines/i-0123/notice {"seconds": 2}         also: rebalance, kill {"who": "trainer"}, freeze; GET processes
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from local_stack.ec2.api import Control
@@ -33,21 +34,6 @@ def controls(
             faults.clear()
         return faults.facts()
 
-    def control_market(method: str, rest: str, content: dict[str, Any]) -> Any:
-        if rest == "shortages" and method == "POST":
-            market.no_capacity(**content)
-        elif rest == "shortages" and method == "DELETE":
-            market.plenty()
-        elif rest == "quota":
-            market.quota = content["code"]
-        elif rest == "prices" and method == "DELETE":
-            market.usual_prices()
-        elif rest == "prices":
-            market.set_price(content["instance_type"], content.get("zone"), float(content["usd_per_hour"]))
-        else:
-            raise LookupError(f"expected shortages, quota or prices, received {rest!r}")
-        return {}
-
     def control_machines(method: str, rest: str, content: dict[str, Any]) -> Any:
         if not rest:
             return machines.facts()
@@ -63,7 +49,28 @@ def controls(
             gates[content["who"]].cut(float(content["seconds"]), silent=bool(content.get("silent", False)))
         return {who: gate.is_cut for who, gate in gates.items()}
 
-    return {"gates": control_gates, "faults": control_faults, "market": control_market, "machines": control_machines}
+    return {
+        "gates": control_gates,
+        "faults": control_faults,
+        "market": partial(_control_market, market),
+        "machines": control_machines,
+    }
+
+
+def _control_market(market: Market, method: str, rest: str, content: dict[str, Any]) -> Any:
+    if rest == "shortages" and method == "POST":
+        market.no_capacity(**content)
+    elif rest == "shortages" and method == "DELETE":
+        market.plenty()
+    elif rest == "quota":
+        market.quota = content["code"]
+    elif rest == "prices" and method == "DELETE":
+        market.usual_prices()
+    elif rest == "prices":
+        market.set_price(content["instance_type"], content.get("zone"), float(content["usd_per_hour"]))
+    else:
+        raise LookupError(f"expected shortages, quota or prices, received {rest!r}")
+    return {}
 
 
 def _with_machine(machines: Machines, instance_id: str, what: str, content: dict[str, Any]) -> Any:

@@ -101,11 +101,7 @@ def learn(
     tf_keras.backend.experimental.enable_tf_random_generator()  # the same weights, whatever was imported before
     tf_keras.utils.set_random_seed(seed)
     model = network(schedule.dropout)
-    steps = schedule.epochs * -(-len(examples) // schedule.batch_size)
-    rate = tf_keras.optimizers.schedules.CosineDecay(
-        schedule.learning_rate / 10, steps, warmup_target=schedule.learning_rate, warmup_steps=max(1, steps // 10)
-    )
-    optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, clipnorm=1.0)
+    optimizer = _optimizer(schedule, steps=schedule.epochs * -(-len(examples) // schedule.batch_size))
 
     def step(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -127,6 +123,15 @@ def learn(
         if epoch % 20 == 19:
             logger.info("sequence model: epoch %d of %d, loss %.4f", epoch + 1, schedule.epochs, np.mean(values))
     return member_of(model)
+
+
+def _optimizer(schedule: Schedule, steps: int) -> Any:
+    import tf_keras
+
+    rate = tf_keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate / 10, steps, warmup_target=schedule.learning_rate, warmup_steps=max(1, steps // 10)
+    )
+    return tf_keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, clipnorm=1.0)
 
 
 def network(dropout: float) -> Any:

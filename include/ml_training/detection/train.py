@@ -59,8 +59,7 @@ def train(
     _require_usable(listed)
     paths = [_frames_path(name) for name in ([model, *also] if model else [])]
     identity = short_hash([dataset_id, [_content(path) for path in paths], vars(schedule), seed, code_version()])
-    found = _stored(output, identity)
-    if found is not None:
+    if (found := _stored(output, identity)) is not None:
         return {"output": output, "reused": True, **_facts(found)}
     labelled = {r.recording_id: Labelled(_source(data_dir, r), r.labels, r.channel) for r in listed}
     scored = score_unseen(labelled, [open_frames_model(path, data_dir) for path in paths])

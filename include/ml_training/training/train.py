@@ -128,20 +128,21 @@ def _train_anew(config: TrainingConfig, data_dir: str, dataset_id: str, run_id: 
         tracker.log_metrics({"validation/average_precision": card.validation_average_precision})
         tracker.log_metrics({f"resources/{name}": value for name, value in card.resources.items() if value is not None})
         model_uri = _store(fitted.parts, card, storage.join(run_uri, "float"), writes=writes)
-    result = {
-        "run_id": run_id,
-        "run_uri": run_uri,
-        "model_uri": model_uri,
+    result = {"run_id": run_id, "run_uri": run_uri, "model_uri": model_uri, **_facts(config, card)}
+    if writes:
+        storage.write_json(storage.join(run_uri, "done.json"), result)
+    return result
+
+
+def _facts(config: TrainingConfig, card: ModelCard) -> dict[str, Any]:
+    return {
         "model_name": config.model_name,
-        "dataset_id": dataset_id,
+        "dataset_id": card.dataset_id,
         "mlflow_run_id": card.mlflow_run_id,
         "seconds": round(card.seconds, 1),
         "validation_average_precision": round(card.validation_average_precision, 4),
         **card.resources,
     }
-    if writes:
-        storage.write_json(storage.join(run_uri, "done.json"), result)
-    return result
 
 
 def _read_data(config: TrainingConfig, data_dir: str, dataset_id: str) -> Any:

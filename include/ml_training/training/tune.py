@@ -45,8 +45,6 @@ def tune(
 
     Raises ConfigError when the config has no ranges, or one of them names no value.
     """
-    import optuna
-
     start = load_config(config, overrides)
     if not start.tune:
         raise ConfigError(f"{config} has no ranges: add a section tune, such as {{training.upper.learning_rate: ...}}")
@@ -54,12 +52,7 @@ def tune(
     content = {"config": start.model_dump(mode="json", exclude={"gates"}), "dataset": dataset_id}
     folder = storage.join(output_dir, short_hash(content))
     with _study_file(folder) as (path, keep):
-        study = optuna.create_study(
-            study_name=start.model_name, storage=f"sqlite:///{path}", direction="maximize", load_if_exists=True
-        )
-        seed = start.training.seed + len(study.trials)  # the same again would draw the same again
-        study.sampler = optuna.samplers.TPESampler(seed=seed)
-        _take_up(study)
+        study = _open_study(path, start)
 
         def objective(trial: Any) -> float:
             chosen = {name: suggest(trial, name, within) for name, within in start.tune.items()}
@@ -74,6 +67,19 @@ def tune(
         missing = max(0, trials - len(_complete(study)))
         study.optimize(objective, n_trials=missing, callbacks=[lambda _study, _trial: keep()])
         return _result(study, folder)
+
+
+def _open_study(path: Path, start: TrainingConfig) -> Any:
+    """Return the study that a file holds, ready to draw; trials that were cut off come first."""
+    import optuna
+
+    study = optuna.create_study(
+        study_name=start.model_name, storage=f"sqlite:///{path}", direction="maximize", load_if_exists=True
+    )
+    seed = start.training.seed + len(study.trials)  # the same again would draw the same again
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
+    _take_up(study)
+    return study
 
 
 def suggest(trial: Any, name: str, within: Range) -> Any:

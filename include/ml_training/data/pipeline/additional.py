@@ -39,9 +39,7 @@ def read_additional(uri: str, *, label_classes: Mapping[str, str] | None = None)
     lists = sorted(name for name in objects if name.rsplit("/", 1)[-1] == LIST_NAME)
     if not lists:
         raise ObjectNotFound(f"there is no {LIST_NAME} below {uri}: expected {uri}/<device>/<date>/{LIST_NAME}")
-    files: list[str] = []
-    labels: list[int] = []
-    hardness: list[float] = []
+    chosen: list[tuple[str, int, float]] = []  # picture, label, hardness
     passed_over = {"without label": 0, "ignored label": 0, "picture missing": 0}
     for name in lists:
         for example in _read_list(name):
@@ -50,21 +48,20 @@ def read_additional(uri: str, *, label_classes: Mapping[str, str] | None = None)
             if reason:
                 passed_over[reason] += 1
                 continue
-            files.append(picture)
-            labels.append(CLASS_VALUES[classes[example.label or ""]])
-            hardness.append(abs(labels[-1] - example.score))
-    logger.info("additional data: %d pictures of %s; passed over: %s", len(files), uri, passed_over)
-    count = len(files)
+            label = CLASS_VALUES[classes[example.label or ""]]
+            chosen.append((picture, label, abs(label - example.score)))
+    count = len(chosen)
+    logger.info("additional data: %d pictures of %s; passed over: %s", count, uri, passed_over)
     return Examples(
         view=FRAMES,
-        files=files,
+        files=[picture for picture, _, _ in chosen],
         file_numbers=np.arange(count, dtype=np.int32)[:, None],
         rows=np.full((count, 1), PICTURE_FILE, np.int32),
-        labels=np.array(labels, np.int8),
+        labels=np.array([label for _, label, _ in chosen], np.int8),
         recordings=[],
         recording_numbers=np.full(count, -1, np.int32),
         pts_seconds=np.full(count, np.nan),
-        hardness=np.array(hardness, np.float32),
+        hardness=np.array([hardness for _, _, hardness in chosen], np.float32),
         passed_over=passed_over,
     )
 

@@ -5,10 +5,12 @@
 Each returns layers. All of them occur in programmes and in ads; what differs is which come together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ml_training.data.synthetic.pictures import Picture, Sprite, blank, paste
 from ml_training.data.synthetic.randomness import Colour, Palette, between, chance, draw_palette, hsv, pick
@@ -68,11 +70,8 @@ def emblem(seed: int, size: int, colour: Colour, second: Colour) -> Sprite:
         cv2.circle(picture, (middle, middle), middle - 1, full, -1, cv2.LINE_AA)
         cv2.circle(picture, (middle, middle), int(size * between(rng, 0.15, 0.32)), other, -1, cv2.LINE_AA)
     elif kind == 1:
-        points = [
-            (middle + (middle - 1) * np.cos(a), middle + (middle - 1) * np.sin(a))
-            for a in np.arange(6) * np.pi / 3 + between(rng, 0, 1)
-        ]
-        cv2.fillPoly(picture, [np.array(points, np.int32)], full, cv2.LINE_AA)
+        corners = _corners(middle, [middle - 1] * 6, between(rng, 0, 1))
+        cv2.fillPoly(picture, [corners], full, cv2.LINE_AA)
     elif kind == 2:
         cv2.ellipse(
             picture, (middle, middle), (middle - 2, size // 4), between(rng, -40, 40), 0, 360, full, -1, cv2.LINE_AA
@@ -91,15 +90,18 @@ def emblem(seed: int, size: int, colour: Colour, second: Colour) -> Sprite:
                 -1,
             )
     elif kind == 4:
-        points = [
-            (middle + r * np.cos(a), middle + r * np.sin(a))
-            for a, r in zip(np.arange(10) * np.pi / 5, [middle - 1, middle * 0.45] * 5, strict=True)
-        ]
-        cv2.fillPoly(picture, [np.array(points, np.int32)], full, cv2.LINE_AA)
+        cv2.fillPoly(picture, [_corners(middle, [middle - 1, middle * 0.45] * 5)], full, cv2.LINE_AA)
     else:
         cv2.rectangle(picture, (0, 0), (size, size), full, -1)
         cv2.ellipse(picture, (0, size), (int(size * 0.8), int(size * 0.8)), 0, 0, 360, other, -1, cv2.LINE_AA)
     return Sprite.of(picture)
+
+
+def _corners(middle: int, radii: Sequence[float], turn: float = 0.0) -> npt.NDArray[np.int32]:
+    """Return the corners of a polygon, int32 [N, 2], as far from its middle as ``radii`` say, one after the other."""
+    angles = np.arange(len(radii)) * np.pi / (len(radii) / 2) + turn
+    points = [(middle + r * np.cos(a), middle + r * np.sin(a)) for a, r in zip(angles, radii, strict=True)]
+    return np.array(points, np.int32)
 
 
 def mark(style: Style, height: int, colour: Colour, *, widest: int = 420) -> Sprite:
