@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 WAIT_SECONDS = 240
 PROGRAM = """
@@ -94,6 +95,7 @@ def ended(processes: list["subprocess.Popen[str]"]) -> list[int]:
     return [process.wait(max(1.0, until - time.monotonic())) for process in processes]
 
 
+@pytest.mark.timeout(900)
 def test_they_store_and_end_together_and_go_on_as_if_nothing_had_happened(tmp_path):
     with ExitStack() as exits:
         assert ended(begin(exits, tmp_path / "whole", 0)) == [0, 0]
