@@ -1,6 +1,7 @@
 """Trainings on machines that may be taken away: a campaign of faults, and what interruptions and launches cost.
 
-    make bench NAME=spot     # PARTS=campaign,airflow,machines,checkpoints RUNS=200 AIRFLOW_RUNS=15 SEED=7 BENCH=DIR
+    make bench NAME=spot         # PARTS=campaign,airflow,machines,checkpoints SEED=7 AT_ONCE=6 BENCH=DIR
+    SCALE=full make bench NAME=spot                   # 200 runs and 15 under Airflow, an hour; or RUNS=, AIRFLOW_RUNS=
 
 ``campaign``: runs with a trainer of seconds (``cloud.rehearsal``) through the commands that Airflow's three tasks call,
 on the simulated EC2, whose machines run the real user data and the real supervisor; each run meets a random fault, and
@@ -40,9 +41,10 @@ from ml_training.utils.errors import AdbreakError
 from spot_faults import FAULTS, GIVEN_UP, NOTICE_SECONDS
 from spot_run import CHECKPOINT_STEPS, STEPS, Run
 
-RUNS, SEED = int(os.environ.get("RUNS", "200")), int(os.environ.get("SEED", "7"))
+FULL = os.environ.get("SCALE") == "full"
+RUNS, SEED = int(os.environ.get("RUNS", "200" if FULL else "84")), int(os.environ.get("SEED", "7"))
 AT_ONCE = int(os.environ.get("AT_ONCE", "6"))
-AIRFLOW_RUNS = int(os.environ.get("AIRFLOW_RUNS", "15"))
+AIRFLOW_RUNS = int(os.environ.get("AIRFLOW_RUNS", "15" if FULL else "9"))
 PARTS = os.environ.get("PARTS", "campaign,airflow,machines,checkpoints").split(",")
 STACK_PYTHON = Path(__file__).resolve().parents[2] / ".venv" / "stack" / "bin" / "python"
 REAPER_SECONDS = 5.0
