@@ -9,14 +9,14 @@ machine, a step may be cut off anywhere, and several may be taken at once.
 
 import logging
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ml_training.cloud import launcher, storage
 from ml_training.cloud.attempts import History, read_history, spec_now
 from ml_training.cloud.ec2 import Ec2
 from ml_training.cloud.ending import withdraw_one
 from ml_training.cloud.jobs import Again, Cause, Job, JobSpec, Result
-from ml_training.cloud.launcher import is_decided
+from ml_training.cloud.launcher import LEAVING_SECONDS, is_decided
 from ml_training.cloud.members import member_spec, members
 from ml_training.cloud.status import State, Status
 from ml_training.config.cloud import CloudConfig
@@ -95,9 +95,16 @@ class _Step:
     def _let_go(self, one: Job, first: Status) -> Status:
         """End a further machine: it has a moment to see by itself that the first one is done."""
         newest = read_history(one).newest
-        if first.is_over or newest is None or one.ending(newest.number) is not None:
+        has_ended = newest is None or one.ending(newest.number) is not None
+        if has_ended or (first.is_over and not self._was_done_just_now()):
             withdraw_one(one, self.config, f"the first machine is over: {first.state}", self.now)
         return self._advance(one) if _is_written(one) else _unasked(one, first)
+
+    def _was_done_just_now(self) -> bool:
+        result = self.job.result()
+        if result is None or result.cause != "done":
+            return False
+        return self.now < result.ended_at + timedelta(seconds=LEAVING_SECONDS)
 
     def _fail_with(self, found: list[Status], history: History) -> None:
         """Let the whole be over for the reason of a machine that is."""
