@@ -9,6 +9,7 @@ import pytest
 from launcher_steps import WAIT_SECONDS, beat, machines, never_two, now, take_away
 from local_stack.ec2.remote import RemoteEc2
 from ml_training.cloud import costs, launcher
+from ml_training.cloud.ec2 import Ec2
 from ml_training.cloud.ending import end, withdraw
 from ml_training.cloud.jobs import Ending, Job, Result
 from ml_training.cloud.members import machines_of, member_spec, members
@@ -103,8 +104,12 @@ def test_when_the_first_is_done_the_other_one_goes(simulated, config, begin):
     both_at_work(job, config)
     (second,) = members(job)
     job.finish(Result(attempt=1, cause="done", ended_at=now(), output={"run_id": "r"}))
+    Ec2(config).terminate([job.launch(1).instance_id])
+    deadline = time.monotonic() + WAIT_SECONDS
+    while "terminated" not in machines(simulated, job)[0]["state"]:
+        assert time.monotonic() < deadline
     assert step(job, config).state == "ending"
-    assert second.cancellation(1) is None, "it has time to see that by itself"
+    assert second.cancellation(1) is None, "it has time to see that by itself, also when the first one is gone"
     final = step_until(job, config, "done", minutes=3)
     assert count_ended(simulated, job, second) == [1, 1]
     assert final.usd == pytest.approx(sum(costs.of_job(one).usd for one in (job, second)))
