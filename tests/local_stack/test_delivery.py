@@ -15,8 +15,8 @@ from local_stack.workplace import ROOT
 
 ML_PYTHON = ROOT / ".venv" / "ml" / "bin" / "python"
 PUBLISH = """
-import sys; sys.path.insert(0, "tests/edge/agent")
-from pathlib import Path; from world import model_files
+import sys; sys.path.insert(0, "tests/helpers")
+from pathlib import Path; from agent_world import model_files
 folder = Path(sys.argv[1]) / "models" / "base-general" / "1.0.0"; folder.mkdir(parents=True)
 [(folder / name).write_bytes(data) for name, data in model_files("1.0.0").items()]
 """
