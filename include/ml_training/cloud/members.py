@@ -20,7 +20,6 @@ from ml_training.utils.errors import UsageError
 
 MEMBER = "-machine-"
 REHEARSAL, TRAIN = "ml_training.cloud.rehearsal", "ml_training.training.train"
-IN_STAGES = ("temporal", "multimodal")  # learn on embeddings, whatever the mode
 
 
 def machines_of(config: CloudConfig, module: str, options: Mapping[str, Any], asked: int | None) -> int:
@@ -46,8 +45,7 @@ def machines_of(config: CloudConfig, module: str, options: Mapping[str, Any], as
 def _shares(module: str, options: Mapping[str, Any]) -> bool:
     if module != TRAIN:
         return module == REHEARSAL
-    training = load_config(str(options.get("config", "base_model")), options.get("overrides"))
-    return training.training.mode == "end_to_end" and training.model.architecture not in IN_STAGES
+    return load_config(str(options.get("config", "base_model")), options.get("overrides")).can_be_shared
 
 
 def member(job: Job, index: int) -> Job:

@@ -88,7 +88,7 @@ def multiply_adds(model: ModelSection, *, below_stage: int | None = None) -> flo
 
 def expected_work(config: TrainingConfig, frames: Frames) -> Work:
     """Return what one training of a config asks for; a model that it begins with is another training."""
-    is_head = config.model.architecture in ("temporal", "multimodal")
+    is_head = config.model.is_head
     if config.training.mode == "end_to_end":
         total, pictures = _end_to_end(config, frames)
     elif is_head:

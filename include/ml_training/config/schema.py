@@ -37,6 +37,11 @@ class ModelSection(Section):
     sequence_units: int = Field(128, ge=1)  # of the LSTM over five frames
     mfcc_bands: Literal[32, 40] = 40  # of the sound that multimodal hears
 
+    @property
+    def is_head(self) -> bool:
+        """Whether it is a head on the embeddings of a trunk, which it learns from."""
+        return self.architecture in ("temporal", "multimodal")
+
     @model_validator(mode="after")
     def _classes_hold_an_ad(self) -> Self:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes) or "ad" not in self.classes:
@@ -199,3 +204,8 @@ class TrainingConfig(Section):
     def model_name(self) -> str:
         """The registered model's name, such as ``base-general``."""
         return f"{self.model_type}-{self.variant}"
+
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether several machines can learn it together: end to end, that is, and no head on embeddings."""
+        return self.training.mode == "end_to_end" and not self.model.is_head

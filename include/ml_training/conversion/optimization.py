@@ -69,7 +69,7 @@ def optimize(
     """
     wanted = [parse_variant(name) for name in variants]
     card = read_card(model_uri)
-    if card.config.model.architecture in ("temporal", "multimodal") or len(card.config.model.classes) != 2:
+    if card.config.model.is_head or len(card.config.model.classes) != 2:
         raise UsageError(f"{model_uri} is not a single-frame model of two classes: name the model whose trunk it has")
     subject = Subject(model_uri, card, data_dir, output)
     parent = float_predictions(model_uri, data_dir, card.dataset_id)

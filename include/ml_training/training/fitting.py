@@ -61,7 +61,7 @@ class Fitted(NamedTuple):
 
 def fit_model(config: TrainingConfig, data: TrainingData, place: Place) -> Fitted:
     """Train as ``config`` says. Raises ModelError, DatasetUnusable and TooLittleMemory with advice."""
-    if config.model.architecture in ("temporal", "multimodal"):
+    if config.model.is_head:
         from ml_training.training.sequences import fit_on_embeddings
 
         return fit_on_embeddings(config, data, place)

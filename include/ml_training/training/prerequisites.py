@@ -29,7 +29,7 @@ def with_prerequisites(config: TrainingConfig, train_one: TrainOne) -> TrainingC
         return train_one(load_config(name))
 
     model, training = config.model, config.training
-    if model.architecture in ("temporal", "multimodal"):
+    if model.is_head:
         trunk = address(model.trunk_model, "the trunk") or train_one(trunk_config(config))
         model = model.model_copy(update={"trunk_model": trunk})
         return config.model_copy(update={"model": model})

@@ -70,7 +70,7 @@ def _meet_the_others(config: TrainingConfig) -> None:
     from ml_training.training.machines import make_strategy, part_of_data
 
     if part_of_data().num_shards > 1:
-        if config.training.mode != "end_to_end" or config.model.architecture in ("temporal", "multimodal"):
+        if not config.can_be_shared:
             raise ConfigError(
                 f"{config.model_name} learns in stages, which one machine does: several need training.mode=end_to_end "
                 "and a model of single frames"
@@ -210,7 +210,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def last_stage(config: TrainingConfig) -> str:
     """Return the section of ``training`` whose epochs come last: ``head``, ``upper`` or ``end_to_end``."""
-    if config.model.architecture in ("temporal", "multimodal"):
+    if config.model.is_head:
         return "head"
     return "end_to_end" if config.training.mode == "end_to_end" else "upper"
 
