@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from colour_dataset import DATASET, make_dataset
+from colour_dataset import DATASET, TINY_MODEL, make_dataset
 from figures import Figure
 from local_stack.ec2.remote import RemoteEc2, simulated_ec2
 from ml_training.cloud import storage
@@ -29,7 +29,7 @@ BEGUN = "end_to_end: first batch"
 TINY = {
     "model_type": "base",
     "variant": "tiny",
-    "model": {"architecture": "mobilenet_v2", "pretrained": None, "width": 0.35, "input_size": 32, "dense_units": 8},
+    "model": TINY_MODEL,
     "training": {
         "mode": "end_to_end",
         "freeze_layers": 140,  # what learns has further variables, about each of which the machines talk first

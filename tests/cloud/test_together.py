@@ -1,10 +1,12 @@
 """Two machines for one job: asked for, watched, replaced and ended as one, by whoever looks after them."""
 
+import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import launcher_steps
 import pytest
 from launcher_steps import WAIT_SECONDS, beat, machines, never_two, now, take_away
 from local_stack.ec2.remote import RemoteEc2
@@ -19,6 +21,7 @@ from ml_training.cloud.together import advance, look
 from ml_training.config.cloud import CloudConfig
 from ml_training.utils.errors import JobError, UsageError
 
+step_until = functools.partial(launcher_steps.step_until, advance=advance)
 REHEARSAL = "ml_training.cloud.rehearsal"
 
 
@@ -40,13 +43,6 @@ def begin(config: CloudConfig, tmp_path: Path) -> Iterator[Any]:
 
 def step(job: Job, config: CloudConfig, minutes: float = 0.0) -> Status:
     return advance(job, config, now(minutes))
-
-
-def step_until(job: Job, config: CloudConfig, state: str, minutes: float = 0.0) -> Status:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while (status := step(job, config, minutes)).state != state:
-        assert time.monotonic() < deadline, f"waited for {state}: {status.line()}"
-    return status
 
 
 def both_at_work(job: Job, config: CloudConfig) -> Status:

@@ -1,4 +1,4 @@
-"""A dataset version of noisy pictures: red for content, blue for ads, with sound that hums in ads only."""
+"""A dataset version of noisy pictures, and a model for it: red is content, blue an ad, and sound hums in ads only."""
 
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from ml_training.data.frames import encode_jpeg
 from ml_training.data.manifest import STORED_SCHEMA, write_manifest
 
 DATASET = "trainingdataset0"
+TINY_MODEL = {
+    "architecture": "mobilenet_v2", "pretrained": None, "width": 0.35, "input_size": 32, "dense_units": 8,
+}  # fmt: skip
 SPLITS = {"one": "train", "two": "train", "three": "validation", "four": "test"}
 SECONDS, SHARD_SECONDS = 40, 24
 COLOURS = {"content": (150, 70, 60), "ad": (70, 80, 150), "promo": (70, 150, 70)}

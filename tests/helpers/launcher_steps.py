@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from ml_training.cloud.status import Status
 from ml_training.config.cloud import CloudConfig
 
 WAIT_SECONDS = 60.0
+Advance = Callable[[Job, CloudConfig, datetime], Status]
 
 
 def now(minutes: float = 0.0) -> datetime:
@@ -22,10 +24,12 @@ def step(job: Job, config: CloudConfig, minutes: float = 0.0) -> Status:
     return advance(job, config, now(minutes))
 
 
-def step_until(job: Job, config: CloudConfig, state: str, minutes: float = 0.0) -> Status:
+def step_until(
+    job: Job, config: CloudConfig, state: str, minutes: float = 0.0, *, advance: Advance = advance
+) -> Status:
     """Step until a state comes; the machines' ends take a moment of real time."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while (status := step(job, config, minutes)).state != state:
+    while (status := advance(job, config, now(minutes))).state != state:
         assert time.monotonic() < deadline, f"waited for {state}: {status.line()}"
     return status
 

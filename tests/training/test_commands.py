@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from colour_dataset import DATASET
+from colour_dataset import DATASET, TINY_MODEL
 from ml_training.config.loading import load_config, parse_config
 from ml_training.inference.scorer import load_keras
 from ml_training.training import finetune, train, tune
@@ -20,7 +20,7 @@ from ml_training.utils.errors import ConfigError, ModelError, UsageError
 TINY = {
     "model_type": "base",
     "variant": "tiny",
-    "model": {"architecture": "mobilenet_v2", "pretrained": None, "width": 0.35, "input_size": 32, "dense_units": 8},
+    "model": TINY_MODEL,
     "training": {
         "mode": "end_to_end",
         "freeze_layers": 120,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from colour_dataset import DATASET
+from colour_dataset import DATASET, TINY_MODEL
 from ml_training.cloud import leaving, storage
 from ml_training.cloud.jobs import Archive, Attempt, Job, JobSpec
 from ml_training.cloud.packaging import pack_code
@@ -26,7 +26,7 @@ WAIT_SECONDS = 1200
 TINY = {
     "model_type": "base",
     "variant": "tiny",
-    "model": {"architecture": "mobilenet_v2", "pretrained": None, "width": 0.35, "input_size": 32, "dense_units": 8},
+    "model": TINY_MODEL,
     "training": {
         "mode": "staged",
         "augmented_copies": 1,
