@@ -18,7 +18,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from detection_models import Detected, Trained, detect, score_frames, train_detector, train_frames, train_without
+from detection_models import (
+    Detected,
+    Trained,
+    detect,
+    score_frames,
+    train_detector,
+    train_frames,
+    train_multimodal,
+    train_without,
+)
 from detection_scores import Seconds, break_f1_gain, f1_gain, false_minutes, of_breaks, of_scores, shown
 from detection_steps import LeftOut, Steps
 from detection_world import SCALES, Recorded, World, styles
@@ -139,7 +148,7 @@ class Bench:
 
     def multimodal(self) -> None:
         """Train the multimodal model and judge it with its sound and without."""
-        self.trained["multimodal"] = train_frames(self.world, "multimodal", trunk=self.trained["base"], **LITE0_TRUNK)
+        self.trained["multimodal"] = train_multimodal(self.world, self.trained["base"])
         model = self.trained["multimodal"].shipped
         heard = self.frames("multimodal", "multimodal int8", model)
         deaf = self.frames("multimodal", "multimodal int8, no sound", model, sound=False)
@@ -149,9 +158,9 @@ class Bench:
 
     def whole_recordings(self) -> None:
         """Train the detector and judge whole recordings, with the archive and alone."""
-        if "base" not in self.trained:
+        if "multimodal" not in self.trained:
             raise LeftOut("there is no model of frames")
-        self.detector = train_detector(self.world, self.trained["base"])
+        self.detector = train_detector(self.world, self.trained["multimodal"])
         held = self.world.held_out
         for archive, name in ((True, "with archive"), (False, "alone")):
             found = detect(self.world, self.detector, held, archive=archive)
@@ -259,7 +268,6 @@ class Bench:
                     self.show(f"{name}, {how}", of_breaks(recordings, found.breaks), found, recordings)
 
 
-LITE0_TRUNK = {"model.trunk": "efficientnet_lite0"}  # that of the base model, which is trained already
 PREFERRED_STYLES = ("logo always", "logo fades", "separators none")
 SEPARATOR_BARS = {"none": "separators missing", "black": "separators there"}
 BARS: list[tuple[str, str, float]] = [

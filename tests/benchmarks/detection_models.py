@@ -2,7 +2,7 @@
 
     base = train_frames(world, "base_model")                      # Trained: float file, int8 file
     temporal = train_frames(world, "temporal", trunk=base)
-    detector = train_detector(world, base)
+    detector = train_detector(world, train_multimodal(world, base))
     found = detect(world, detector, recordings, archive=True)     # Detected: breaks and seconds
 
 What a run depends on is in its name (dataset version, config, code), so a second start finds what is done.
@@ -63,6 +63,12 @@ def train_frames(
     if not (int8 / "manifest.json").exists():
         world.steps.command("conversion.to_tflite", *options)
     return Trained(model, int8)
+
+
+def train_multimodal(world: World, base: Trained, *, dataset_id: str | None = None, **overrides: Any) -> Trained:
+    """Train pictures and sound of ten seconds on the trunk of a base model: what detection judges with."""
+    overrides["model.trunk"] = "efficientnet_lite0"
+    return train_frames(world, "multimodal", trunk=base, dataset_id=dataset_id, **overrides)
 
 
 def score_frames(world: World, model: Path, recordings: Sequence[Recorded], *, sound: bool = True) -> dict[str, Any]:
@@ -141,10 +147,11 @@ def dataset_without(world: World, *, genres: Sequence[str] = (), channels: Seque
 
 
 def train_without(world: World, *, genres: Sequence[str] = (), channels: Sequence[str] = ()) -> Path:
-    """Train frame model (in float) and detector without some genres and channels; return the detector's folder."""
+    """Train models of frames and detector without some genres and channels; return the detector's folder."""
     dataset_id, overrides = dataset_without(world, genres=genres, channels=channels)
     changed = {name: value for name, value in json.loads(overrides).items() if name != "data.split_shares"}
-    frames = train_frames(world, "base_model", dataset_id=dataset_id, convert=False, **changed)
+    base = train_frames(world, "base_model", dataset_id=dataset_id, convert=False, **changed)
+    frames = train_multimodal(world, base, dataset_id=dataset_id, **changed)
     return train_detector(world, frames, dataset_id=dataset_id)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from detection_models import train_detector, train_frames
+from detection_models import train_detector, train_frames, train_multimodal
 from detection_steps import Steps
 from detection_world import TINY, World
 from ml_training.data.synthetic.generate import recordings_below
@@ -37,7 +37,7 @@ def find_detector(steps: Steps) -> Path:
         return Path(given)
     world = World(steps.folder / "world", steps, TINY)
     world.build()
-    return train_detector(world, train_frames(world, "base_model", **QUICK))
+    return train_detector(world, train_multimodal(world, train_frames(world, "base_model", **QUICK)))
 
 
 def make_recording(steps: Steps) -> Path:

@@ -41,7 +41,7 @@ class Scale(NamedTuple):
 
 NORMAL = Scale(channels=14, nights=2, minutes=3.0, quiet_nights=2, ablated_nights=1, each=False)
 TINY = Scale(channels=6, nights=2, minutes=1.1, quiet_nights=1, ablated_nights=1, each=False)  # to see that it runs
-FULL = Scale(channels=24, nights=6, minutes=8.0, quiet_nights=6, ablated_nights=3, each=True)
+FULL = Scale(channels=24, nights=3, minutes=5.0, quiet_nights=3, ablated_nights=1, each=True)
 SCALES = {"": NORMAL, "tiny": TINY, "full": FULL}
 
 

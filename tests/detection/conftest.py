@@ -18,7 +18,7 @@ from ml_training.data.labels import import_labels
 from ml_training.detection.calibration import UNCHANGED
 from ml_training.detection.detector import DetectorCard, store_detector
 from ml_training.detection.features import COLUMNS, Cues, RecordingFeatures
-from ml_training.detection.learning import Lesson
+from ml_training.detection.lessons import Lesson
 
 SPOTS = (10, 15, 20, 30)
 

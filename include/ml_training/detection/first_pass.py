@@ -1,6 +1,6 @@
 """The first look at a recording: keyframes where they are close enough, its sound, and nothing else of it.
 
-    with FirstPass(keyframes="auto") as first:
+    with FirstPass(mode="auto") as first:
         source = first.store(recording)             # StoredRecording in a folder that goes away
 
 What is stored is what ``data.collectors extract`` stores, so everything that judges an archive judges a file as well.
@@ -28,7 +28,8 @@ from ml_training.utils.scratch import scratch_folder
 
 Choice = Literal["auto", "keyframes", "exact"]
 
-FARTHEST_SECONDS = 1.6  # between most keyframes: with more, a frame a second says more than it costs
+FARTHEST_SECONDS = 2.0  # between most keyframes, as detectors learn it
+ROUNDING_SECONDS = 0.05  # keyframes two seconds apart may be a frame farther
 MOST = 0.9  # of the keyframes
 SHORT_SECONDS = 2 * PART_SECONDS
 LEAST_SECONDS = 30.0  # of a part: to begin one costs a group of pictures
@@ -99,4 +100,4 @@ def choose_mode(timeline: Timeline | None) -> Mode:
     seconds = timeline.seconds(shown[timeline.is_key[shown]])
     if len(seconds) < 2:
         return "exact"
-    return "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS else "exact"
+    return "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS + ROUNDING_SECONDS else "exact"

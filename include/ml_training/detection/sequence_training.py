@@ -1,7 +1,7 @@
 """Learns the sequence model: which columns, over two minutes, tell ads from programme.
 
     examples = [Example(variants, targets, "channel-01"), ...]       # a recording each
-    member = learn(examples, *statistics(examples), schedule=Schedule(epochs=60), seed=1)
+    member = learn(examples, *statistics(examples), schedule=Schedule(epochs=120), seed=1)
 
 A recording comes in variants (with all of the archive, with a part of it). In each pass a random stretch of each is
 taken, and whole groups of columns are taken away by chance: so the model relies on no single one of them, and knows
@@ -62,7 +62,7 @@ class Example:
 class Schedule:
     """How long is learned, and from what pieces."""
 
-    epochs: int = 60
+    epochs: int = 120
     batch_size: int = 8
     stretch_seconds: int = 384
     learning_rate: float = 3e-3

@@ -19,15 +19,19 @@ from typing import Any
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
 from ml_training.data.dataset_listing import ListedRecording, read_listing
+from ml_training.data.workers import available_cores
 from ml_training.detection.calibration import Calibration
 from ml_training.detection.detector import CARD_NAME, FRAME_MODEL, DetectorCard, store_detector
 from ml_training.detection.evidence import OpenArchive, open_archive
-from ml_training.detection.features import RecordingFeatures
+from ml_training.detection.features import Floats, RecordingFeatures
+from ml_training.detection.first_pass import FARTHEST_SECONDS
 from ml_training.detection.frame_models import find_model, local_folder
 from ml_training.detection.frame_scores import Labelled, Scored, open_frames_model, score_unseen
 from ml_training.detection.gather import StoredRecording, gather, held_columns, with_repetition
 from ml_training.detection.judging import prints_of
-from ml_training.detection.learning import Lesson, learn_detector
+from ml_training.detection.keyframes import as_keyframes
+from ml_training.detection.learning import learn_detector
+from ml_training.detection.lessons import Lesson
 from ml_training.detection.sequence_training import Schedule
 from ml_training.detection.targets import spans_of_labels
 from ml_training.utils.command_line import command_parser, run_command
@@ -64,7 +68,7 @@ def train(
     labelled = {r.recording_id: Labelled(_source(data_dir, r), r.labels, r.channel) for r in listed}
     scored = score_unseen(labelled, [open_frames_model(path, data_dir) for path in paths])
     lessons = make_lessons(labelled, scored, open_archive(data_dir))
-    learned = learn_detector(lessons, schedule=schedule, seed=seed)
+    learned = learn_detector(lessons, schedule=schedule, seed=seed, cores=available_cores())
     if model:
         _copy_model(paths[0], output)
     card = DetectorCard(
@@ -90,19 +94,22 @@ def make_lessons(labelled: dict[str, Labelled], scored: Scored, archive: OpenArc
         archive.add(prints[name])
     lessons = []
     for number, (name, lesson) in enumerate(labelled.items(), start=1):
-        features = _with_pictures(gather(lesson.source), scored)
-        repeats = archive.repeats(prints[name])
-        features = with_repetition(features, repeats, has_archive=not archive.is_empty)
-        lessons.append(Lesson(features, spans_of_labels(lesson.segments), lesson.channel, repeats))
+        repeats, odds = archive.repeats(prints[name]), scored.log_odds.get(name)
+        fewer = as_keyframes(lesson.source, seconds=FARTHEST_SECONDS, first=number % 2)
+        features, sparse = (
+            with_repetition(_with_pictures(gather(source), known), repeats, has_archive=not archive.is_empty)
+            for source, known in ((lesson.source, odds), (fewer, None if odds is None else odds[fewer.rows]))
+        )
+        lessons.append(Lesson(features, spans_of_labels(lesson.segments), lesson.channel, repeats, sparse))
         logger.info("features of %s (%d of %d): %d repeats", name, number, len(labelled), len(repeats))
     return lessons
 
 
-def _with_pictures(features: RecordingFeatures, scored: Scored) -> RecordingFeatures:
-    values = scored.log_odds.get(features.recording_id)
-    if values is None:
+def _with_pictures(features: RecordingFeatures, log_odds: Floats | None) -> RecordingFeatures:
+    """Add the log odds [N] of every frame, where there are some."""
+    if log_odds is None:
         return features
-    column = held_columns(features.cues.frame_seconds, values[:, None], features.seconds)
+    column = held_columns(features.cues.frame_seconds, log_odds[:, None], features.seconds)
     return replace(features, groups={**features.groups, "picture": column})
 
 
