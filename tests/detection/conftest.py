@@ -101,14 +101,16 @@ ITEMS = ((0, 22, "content"), (22, 32, "ad"), (32, 42, "ad"), (42, 60, "content")
 CHANNELS = ("one", "two", "three", "four")
 
 
-def write_item_recording(path: Path, seed: int, items=ITEMS, *, sound: bool = True, keyframe: int = RATE) -> Path:
+def write_item_recording(
+    path: Path, seed: int, items=ITEMS, *, sound: bool = True, keyframe: int = RATE, preset: str = "ultrafast"
+) -> Path:
     """Write programme (dull, dark, a hum) and spots (a new picture each second, noise); 0.2 s black between items.
 
     The second spot is the same in every recording.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=RATE, options={"g": str(keyframe), "preset": "ultrafast"})
+        video = container.add_stream("libx264", rate=RATE, options={"g": str(keyframe), "preset": preset})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=SOUND_RATE, layout="mono") if sound else None
         whole, heard = (_sound(seed, items) * 32767).astype(np.int16), 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ml_training.data.extraction import open_recording
 from ml_training.data.media_file import MediaFile
-from ml_training.detection import learning
+from ml_training.detection import learning, second_pass
 from ml_training.detection.detect import main as detect_main
 from ml_training.detection.first_pass import choose_mode
 from ml_training.detection.judging import Judge
@@ -114,13 +114,24 @@ def test_keyframes_that_are_far_apart_are_not_enough(tmp_path, write_recording):
     near = write_recording(tmp_path / "near.ts", 1, items)
     usual = write_recording(tmp_path / "usual.ts", 1, items, keyframe=20)
     far = write_recording(tmp_path / "far.ts", 1, items, keyframe=22)
-    for path, mode in ((near, "keyframes"), (usual, "keyframes"), (far, "exact")):
+    for path, mode in ((near, "keyframes"), (usual, "keyframes"), (far, "sparse")):
         with open_recording(str(path)) as opened:
             assert choose_mode(opened.timeline) == mode
+    assert choose_mode(None) == "exact"
 
 
-def test_the_second_pass_sees_the_frame_at_which_a_cut_is(tmp_path, write_recording):
-    path = write_recording(tmp_path / "cut.ts", 3)
+def test_a_recording_with_few_keyframes_is_read_every_two_seconds(detector, tmp_path, write_recording, capsys):
+    items = ((0, 40, "content"), (40, 50, "ad"), (50, 65, "ad"), (65, 140, "content"))
+    path = write_recording(tmp_path / "far.ts", 5, items, keyframe=100)
+    (found,) = run(capsys, str(path), "--model", detector)["recordings"]
+    assert found["mode"] == "sparse"
+    (only,) = found["breaks"]
+    assert (only["start_seconds"], only["end_seconds"]) == pytest.approx((40, 65), abs=0.3)
+
+
+@pytest.mark.parametrize("keyframe", [10, 100])
+def test_the_second_pass_sees_the_frame_at_which_a_cut_is(tmp_path, write_recording, keyframe):
+    path = write_recording(tmp_path / "cut.ts", 3, keyframe=keyframe)
     with MediaFile(str(path)) as media:
         zero = float(media.container.start_time) / 1_000_000
     look, nothing = SecondPass(str(path), zero_seconds=zero).look([22.0, 500.0])
@@ -129,6 +140,32 @@ def test_the_second_pass_sees_the_frame_at_which_a_cut_is(tmp_path, write_record
     assert look.seconds[0] >= 18.9
     assert look.change[np.argmin(np.abs(look.seconds - 22.1))] > 0.5
     assert np.abs(look.seconds[look.black > 0] - 22.0).max() < 0.2
+
+
+def test_frames_before_a_place_are_decoded_only_as_others_need_them(tmp_path, write_recording, monkeypatch):
+    path = write_recording(tmp_path / "far.ts", 3, ((0, 30, "content"),), keyframe=300, preset="fast")
+    with MediaFile(str(path)) as media:
+        zero = float(media.container.start_time) / 1_000_000
+    found, count = [], 0
+    decode = MediaFile.decode
+
+    def counted(media, packet):
+        nonlocal count
+        frames = decode(media, packet)
+        count += len(frames)
+        return frames
+
+    monkeypatch.setattr(MediaFile, "decode", counted)
+    for codecs in ({"h264"}, set()):
+        monkeypatch.setattr(second_pass, "PLANNED_CODECS", codecs)
+        count = 0
+        (look,) = SecondPass(str(path), zero_seconds=zero).look([20.0])
+        found.append((look, count))
+    (sparing, fewer), (whole, all_frames) = found
+    assert fewer < all_frames - 50
+    assert (sparing.seconds[0], sparing.seconds[-1]) == pytest.approx((17, 23), abs=0.11)
+    for one, other in zip(sparing, whole, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_two_channels_are_needed(data_root, tmp_path):

@@ -6,7 +6,7 @@ from ml_training.data import timeline
 from ml_training.data.collectors import extract
 from ml_training.data.media_file import MediaFile
 from ml_training.data.recordings import find_recordings
-from ml_training.detection.first_pass import FirstPass, rough_duration
+from ml_training.detection.first_pass import READINGS, FirstPass, mode_of, rough_duration
 from ml_training.detection.gather import StoredRecording
 
 
@@ -23,13 +23,15 @@ def work(tmp_path, monkeypatch):
     return tmp_path / "work"
 
 
-@pytest.mark.parametrize("mode", ["exact", "keyframes"])
+@pytest.mark.parametrize("mode", ["exact", "sparse", "keyframes"])
 def test_a_short_recording_in_two_parts_has_the_frames_of_the_whole(path, tmp_path, work, mode):
-    extract(str(path), str(tmp_path / "frames"), mode=mode, workers=1)
+    candidates, rate = READINGS[mode]
+    extract(str(path), str(tmp_path / "frames"), mode=candidates, frames_per_second=rate, workers=1)
     whole = StoredRecording.open(str(tmp_path), "new")
     (recording,) = find_recordings(str(path)).recordings
     with FirstPass(mode=mode, workers=2) as first:
         shared = first.store(recording)
+        assert mode_of(shared.extraction) == mode
         assert shared.extraction["shard_seconds"] == pytest.approx(40, abs=1)
         assert len(set(shared.index["shard"].to_pylist())) == 2
         columns = ["pts_seconds", "phash", "luma", "motion", "shot_change"]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, get_args
 from ml_training.cloud import storage
 from ml_training.data.recordings import Recording, find_recordings
 from ml_training.detection.detector import Verdict
-from ml_training.detection.first_pass import Choice, FirstPass
+from ml_training.detection.first_pass import Choice, FirstPass, mode_of
 from ml_training.detection.formats import FORMATS, format_of, write_breaks
 from ml_training.detection.gather import StoredRecording
 from ml_training.detection.judging import Judge
@@ -132,7 +132,7 @@ def _finish(
         "breaks": [found.model_dump(mode="json") for found in verdict.breaks],
         "ad_seconds": round(sum(found.duration_seconds for found in verdict.breaks), 2),
         "duration_seconds": duration,
-        "mode": source.extraction["mode"],
+        "mode": mode_of(source.extraction),
         "seconds": round(seconds, 2),
         "times_real_time": round(duration / max(seconds, 1e-9), 1),
         **{key: value for key, value in (("written", address), ("plot", plot)) if value is not None},

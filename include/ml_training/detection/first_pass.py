@@ -4,12 +4,12 @@
         source = first.store(recording)             # StoredRecording in a folder that goes away
 
 What is stored is what ``data.collectors extract`` stores, so everything that judges an archive judges a file as well.
-A recording whose keyframes are farther apart than models look is decoded to one frame a second.
+Of a recording whose keyframes are farther apart than detectors learn, a frame every two seconds is decoded.
 """
 
 import math
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import av
 import numpy as np
@@ -26,8 +26,21 @@ from ml_training.detection.gather import StoredRecording
 from ml_training.utils.errors import RecordingUnreadable
 from ml_training.utils.scratch import scratch_folder
 
-Choice = Literal["auto", "keyframes", "exact"]
+Choice = Literal["auto", "keyframes", "sparse", "exact"]
 
+
+class Reading(NamedTuple):
+    """Which frames are candidates, and how many a second are taken."""
+
+    candidates: Mode
+    frames_per_second: float
+
+
+READINGS: dict[Choice, Reading] = {
+    "keyframes": Reading("keyframes", 1.0),
+    "sparse": Reading("exact", 0.5),
+    "exact": Reading("exact", 1.0),
+}
 FARTHEST_SECONDS = 2.0  # between most keyframes, as detectors learn it
 ROUNDING_SECONDS = 0.05  # keyframes two seconds apart may be a frame farther
 MOST = 0.9  # of the keyframes
@@ -58,11 +71,11 @@ class FirstPass:
     def store(self, recording: Recording) -> StoredRecording:
         """Extract a recording and open what was stored. Raises RecordingUnreadable with the reason."""
         with open_recording(recording.uri) as opened:
-            mode = self._mode if self._mode != "auto" else choose_mode(opened.timeline)
+            reading = READINGS[self._mode if self._mode != "auto" else choose_mode(opened.timeline)]
             pool, part_seconds = self._shared(rough_duration(opened.media))
             outcome = extract_recording(
                 recording,
-                Settings(mode=mode, stream=True, part_seconds=part_seconds),
+                Settings(reading.frames_per_second, reading.candidates, stream=True, part_seconds=part_seconds),
                 output_dir=storage.join(self.root, "frames"),
                 quarantine_dir=storage.join(self.root, "quarantine"),
                 pool=pool,
@@ -72,13 +85,13 @@ class FirstPass:
             raise RecordingUnreadable(f"{recording.recording_id} cannot be read: {outcome.reason}", uri=recording.uri)
         return StoredRecording.open(self.root, recording.recording_id)
 
-    def _shared(self, seconds: float) -> tuple[WorkerPool, float | None]:
+    def _shared(self, seconds: float) -> tuple[WorkerPool, float]:
         """Return who works on a recording, and on how much at a time: for a short one processes start too slowly.
 
         How it is divided does not depend on the machine: the sound of two parts differs a little where they meet.
         """
         if seconds >= SHORT_SECONDS:
-            return self._processes, None
+            return self._processes, PART_SECONDS
         return self._threads, max(LEAST_SECONDS, float(math.ceil(seconds / 2)))
 
     def forget(self, source: StoredRecording) -> None:
@@ -92,12 +105,23 @@ def rough_duration(media: MediaFile) -> float:
     return float((media.container.duration or 0) / av.time_base)
 
 
-def choose_mode(timeline: Timeline | None) -> Mode:
-    """Return ``keyframes`` where nine in ten of them are near enough to the next, else ``exact``."""
+def choose_mode(timeline: Timeline | None) -> Choice:
+    """Return ``keyframes`` where nine in ten of them are near enough to the next, else ``sparse``.
+
+    A recording that is damaged or irregular is decoded whole anyway: then ``exact``.
+    """
     if timeline is None:
         return "exact"
     shown = timeline.shown()
     seconds = timeline.seconds(shown[timeline.is_key[shown]])
     if len(seconds) < 2:
-        return "exact"
-    return "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS + ROUNDING_SECONDS else "exact"
+        return "sparse"
+    return (
+        "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS + ROUNDING_SECONDS else "sparse"
+    )
+
+
+def mode_of(extraction: dict[str, Any]) -> Choice:
+    """Return how a recording was read, from what its extraction says."""
+    known = Reading(extraction["mode"], extraction["frames_per_second"])
+    return next(mode for mode, reading in READINGS.items() if reading == known)

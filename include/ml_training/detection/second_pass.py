@@ -7,6 +7,7 @@ An hour has a dozen boundaries: a minute of decoding in all, shared by the cores
 no time that can be sought; its boundaries are judged by the frames that are stored.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,11 +17,13 @@ from av.error import FFmpegError
 
 from ml_training.data.frames import FRAME_SIZE, Image, block_colours, colour_change, is_black
 from ml_training.data.media_file import MediaFile
+from ml_training.data.timeline import PLANNED_CODECS
 from ml_training.data.workers import WorkerPool, available_cores
 from ml_training.detection.boundaries import REACH_SECONDS, CloseLook
 
 MOST_FRAMES = 3000  # decoded for one look: a group of pictures of a minute is given up
 MARGIN_SECONDS = 0.5
+BACK_SECONDS = (0.0, 2.0, 10.0, 60.0)  # before a place, until a keyframe is found
 
 
 class SecondPass:
@@ -62,8 +65,7 @@ class SecondPass:
 
     def _pictures(self, media: MediaFile, low: float, high: float) -> Iterator[tuple[float, Image]]:
         base = media.video.time_base
-        media.seek(round((low + self._zero) / base))
-        for number, frame in enumerate(_frames(media)):
+        for number, frame in enumerate(_frames(media, round((low + self._zero) / base))):
             at = float(frame.pts * base) - self._zero
             if at > high or number > MOST_FRAMES:
                 return
@@ -71,9 +73,42 @@ class SecondPass:
                 yield at, media.picture(frame, FRAME_SIZE)
 
 
-def _frames(media: MediaFile) -> Iterator[Any]:
+def _frames(media: MediaFile, first: int) -> Iterator[Any]:
+    """Decode from the keyframe at or before the timestamp ``first``; before it only what other frames need."""
+    context = media.video.codec_context
+    sparing = context.name in PLANNED_CODECS
     try:
-        for packet in media.container.demux(media.video):
+        for packet in _from_keyframe(media, first):
+            early = sparing and packet.pts is not None and packet.pts < first
+            context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from (frame for frame in media.decode(packet) if frame.pts is not None)
     except FFmpegError:
         return
+
+
+def _from_keyframe(media: MediaFile, first: int) -> Iterator[Any]:
+    """Return packets from the last keyframe at or before a timestamp on; from far back where there is none.
+
+    Transport streams are sought by time alone and land between keyframes: then further back.
+    """
+    for back in BACK_SECONDS:
+        media.seek(first - round(back / media.video.time_base))
+        packets = media.container.demux(media.video)
+        if group := _last_group(packets, first):
+            return itertools.chain(group, packets)
+    media.seek(first - round(BACK_SECONDS[-1] / media.video.time_base))
+    return iter(media.container.demux(media.video))
+
+
+def _last_group(packets: Iterator[Any], first: int) -> list[Any]:
+    """Read on to a timestamp; return the packets from the last keyframe before it, none where there is no keyframe."""
+    group: list[Any] = []
+    for packet in packets:
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= first:
+            group = [packet]
+        elif group:
+            group.append(packet)
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if stamp is None or stamp > first or len(group) > MOST_FRAMES:
+            break
+    return group
