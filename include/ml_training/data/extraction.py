@@ -33,7 +33,7 @@ from ml_training.utils.errors import ObjectNotFound, RecordingUnreadable
 from ml_training.utils.hashing import short_hash
 from ml_training.utils.records import Sidecar
 
-EXTRACTOR_VERSION = 2  # changes when the same recording would give other frames or other sound
+EXTRACTOR_VERSION = 3  # changes when the same recording would give other frames or other sound
 HOLE_SECONDS = 0.1  # a stretch without sound that is shorter is not listed
 
 Mode = Literal["exact", "keyframes"]

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_training.data.parts import Layout, Part
-from ml_training.data.timeline import Choice, Ticks, Timeline
+from ml_training.data.timeline import SOUND_FALLS_SECONDS, Choice, Ticks, Timeline
 
 SKIP, REFERENCE, DECODE = 0, 1, 2
 WHOLE_GROUPS = 2  # groups at the start that are decoded whole: there decoders drop what they cannot show yet
 # The last group is decoded whole too: a recording that was cut off shows its damage there.
 SOUND_BEFORE_SECONDS = 0.7  # sound read before a part: decoders warm up, and loudness looks at 0.4 s
-SOUND_AFTER_SECONDS = 0.5
+SOUND_AFTER_SECONDS = SOUND_FALLS_SECONDS  # what falls back into a part comes no later
 
 Indices = npt.NDArray[np.int64]
 

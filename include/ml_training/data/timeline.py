@@ -5,7 +5,8 @@
     timeline.facts(media.frame_seconds).gaps
 
 It holds some 13 bytes a packet (5 MB for two hours), so memory stays flat whatever the length. A recording whose
-timestamps fall, are missing or occur twice, or whose packets are damaged, has no timeline: it is decoded whole.
+timestamps fall, are missing or occur twice, or whose packets are damaged, has no timeline: it is decoded whole. Only
+those of sound may fall a little: where recordings are spliced, the sound of one often ends after the other's begins.
 """
 
 from array import array
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from ml_training.data.media_file import MediaFile
 from ml_training.data.media_time import GAP_FRAMES, RESET_SECONDS, ROUNDING_SECONDS, TIME_TOLERANCE, Gap
 
+SOUND_FALLS_SECONDS = 0.5  # at most: by more than a splice, and nobody knows what is right
 PLANNED_CODECS = frozenset({"h264", "hevc", "mpeg2video"})  # whose decoders pass over unreferenced pictures
 
 Ticks = npt.NDArray[np.int64]
@@ -49,7 +51,8 @@ class TimeFacts(NamedTuple):
 class Timeline:
     """The packets of a regular recording in order of decoding; zero of media time is ``zero_ticks``.
 
-    ``audio_place`` is how many video packets lie before a packet of sound.
+    ``audio_pts`` are the latest timestamps of sound up to each of its packets, ``audio_place`` how many video packets lie
+    before it.
     """
 
     time_base: Fraction
@@ -157,9 +160,10 @@ class _Packets:
         pts = packet.pts
         if pts is None:
             return True  # goes on where the one before ends
-        if self._audio_pts and pts < self._audio_pts[-1]:
+        newest = self._audio_pts[-1] if self._audio_pts else pts
+        if newest - pts > SOUND_FALLS_SECONDS / packet.time_base:
             return False
-        self._audio_pts.append(pts)
+        self._audio_pts.append(max(pts, newest))
         self._audio_place.append(len(self._pts))
         return True
 

@@ -8,18 +8,23 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from ml_training.data import parts
+from ml_training.data import extraction, parts
 from ml_training.data.audio.loudness import LoudnessMarks, is_silent
 from ml_training.data.audio.sound import SAMPLE_RATE, load_sound
 from ml_training.data.collectors import extract
 from ml_training.data.frames import read_extraction, read_index
+from ml_training.data.media_file import MediaFile
+from ml_training.data.timeline import SOUND_FALLS_SECONDS, read_timeline
 
 RATE = 48_000
 VIDEO_START = 1.4  # seconds of the container's clock
+TS_PACKET = 188
 
 
-def write(path: Path, tracks: list[list[tuple[float, np.ndarray]]], *, seconds: float = 6.0) -> Path:
-    """Write a recording whose pictures begin at ``VIDEO_START``; each track has (start, float32 [n]) in media time."""
+def write(
+    path: Path, tracks: list[list[tuple[float, np.ndarray]]], *, seconds: float = 6.0, video_start: float = VIDEO_START
+) -> Path:
+    """Write a recording whose pictures begin at ``video_start``; each track has (start, float32 [n]) in media time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options={"mpegts_copyts": "1"} if path.suffix == ".ts" else {}) as container:
         video = container.add_stream("mpeg2video", rate=25, options={"g": "12"})
@@ -28,12 +33,12 @@ def write(path: Path, tracks: list[list[tuple[float, np.ndarray]]], *, seconds: 
         packets = []
         for number in range(round(seconds * 25)):
             frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), number % 200, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = round(VIDEO_START * 25) + number, Fraction(1, 25)
+            frame.pts, frame.time_base = round(video_start * 25) + number, Fraction(1, 25)
             packets += video.encode(frame)
         packets += video.encode(None)
         for stream, pieces in zip(sounds, tracks, strict=True):
             for start, sound in pieces:
-                packets += encode(stream, VIDEO_START + start, sound)
+                packets += encode(stream, video_start + start, sound)
             packets += stream.encode(None)
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
@@ -48,6 +53,17 @@ def encode(stream, start: float, sound: np.ndarray) -> list:
         frame.sample_rate, frame.pts, frame.time_base = RATE, round(start * RATE) + at, Fraction(1, RATE)
         packets += stream.encode(frame)
     return packets
+
+
+def spliced(path: Path, parts: list[Path]) -> Path:
+    """Join transport streams as a splicer does: one after the other, packets of each stream counted on."""
+    packets, counts = bytearray(b"".join(part.read_bytes() for part in parts)), {}
+    for at in range(0, len(packets), TS_PACKET):
+        stream = int.from_bytes(packets[at + 1 : at + 3], "big") & 0x1FFF
+        counts[stream] = (counts.get(stream, -1) + bool(packets[at + 3] & 0x10)) % 16
+        packets[at + 3] = packets[at + 3] & 0xF0 | counts[stream]
+    path.write_bytes(packets)
+    return path
 
 
 def tone(seconds: float, hertz: float = 1000.0, level: float = 0.25) -> np.ndarray:
@@ -123,6 +139,24 @@ def test_shards_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for seam in (2, 4):
         around = samples[seam * SAMPLE_RATE - 40 : seam * SAMPLE_RATE + 40]
         assert max(abs(b - a) for a, b in pairwise(around)) < 8192 * 2 * np.pi * 440 / SAMPLE_RATE * 1.2
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.3, 0.7])
+def test_sound_that_ends_after_the_next_begins_is_no_reason_to_decode_all(tmp_path: Path, monkeypatch, overlap) -> None:
+    first = write(tmp_path / "1.ts", [[(0.0, tone(3.0 + overlap, 440.0))]], seconds=3.0)
+    second = write(tmp_path / "2.ts", [[(0.0, tone(3.0, 880.0))]], seconds=3.0, video_start=VIDEO_START + 3.0)
+    path = spliced(tmp_path / "a.ts", [first, second])
+    with MediaFile(str(path)) as media:
+        assert (read_timeline(media) is not None) == (overlap < SOUND_FALLS_SECONDS)
+    monkeypatch.setattr(parts, "TARGETS_PER_SHARD", 2)
+    monkeypatch.setattr(parts, "PART_SECONDS", 2.0)
+    facts, samples = stored(tmp_path / "planned", path)
+    monkeypatch.setattr(extraction, "read_timeline", lambda media: None)
+    facts_of_whole, whole = stored(tmp_path / "whole", path)
+    assert facts == facts_of_whole
+    assert np.abs(samples - whole).max() < 8192 * 0.01
+    after = slice(round(3.05 * SAMPLE_RATE), round(3.1 * SAMPLE_RATE))
+    assert np.abs(np.fft.rfft(samples[after])).argmax() == pytest.approx(880 * 0.05, abs=1)
 
 
 def test_marks_give_the_nearest_whole_window() -> None:
