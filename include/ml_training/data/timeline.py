@@ -51,7 +51,7 @@ class TimeFacts(NamedTuple):
 class Timeline:
     """The packets of a regular recording in order of decoding; zero of media time is ``zero_ticks``.
 
-    ``audio_pts`` are the latest timestamps of sound up to each of its packets; ``audio_place`` is how many video packets
+    ``audio_pts`` are the latest timestamps of sound up to each of its packets, ``audio_place`` how many video packets
     lie before it.
     """
 
