@@ -1,6 +1,6 @@
 """How well ads are found on channels that no training saw, beside tools that do not learn, and how fast.
 
-    make bench NAME=detection                      # BENCH=DIR keeps everything there; SCALE=full makes more
+    make bench NAME=detection                      # BENCH=DIR keeps everything there; SCALE=wide and full make more
 
 Generates nights of many channels, holds some out whole, trains the models of frames and detection by the package's own
 commands, and judges int8 files second by second and whole recordings as breaks: with the archive and alone, without
@@ -326,8 +326,8 @@ def main() -> int:
     started = time.monotonic()
     if (scale := os.environ.get("SCALE", "")) not in SCALES:
         sys.exit(f"SCALE must be one of {', '.join(filter(None, SCALES))}, received {scale!r}")
-    if scale == "full" and "BENCH" not in os.environ:
-        sys.exit("SCALE=full takes hours: say with BENCH=DIR where it is kept, so that it can be gone on with")
+    if scale in ("wide", "full") and "BENCH" not in os.environ:
+        sys.exit(f"SCALE={scale} takes hours: say with BENCH=DIR where it is kept, so that it can be gone on with")
     with tempfile.TemporaryDirectory(prefix="bench-detection-") as temporary:
         bench = Bench(Path(os.environ.get("BENCH", temporary)).resolve())
         bench.run()

@@ -25,11 +25,15 @@ from ml_training.data.synthetic.profiles import Profile, draw_profile
 
 SEED = 21  # not the world that recordings are generated from by default, which people looked at while they built
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
+SHARES_OF_MORE = {"train": 0.8, "validation": 0.2, "test": 0.0}  # what is judged stays the same
 TriSpan = tuple[float, float, str]
 
 
 class Scale(NamedTuple):
-    """How much is made. ``quiet`` are the recordings without ads; ``each`` leaves genres and styles out one by one."""
+    """How much is made. ``quiet`` are the recordings without ads; ``each`` leaves genres and styles out one by one.
+
+    ``more_channels`` air one night, and are learned from only.
+    """
 
     channels: int
     nights: int
@@ -37,12 +41,14 @@ class Scale(NamedTuple):
     quiet_nights: int
     ablated_nights: int
     each: bool
+    more_channels: int = 0
 
 
 NORMAL = Scale(channels=14, nights=2, minutes=3.0, quiet_nights=2, ablated_nights=1, each=False)
+WIDE = NORMAL._replace(more_channels=30)
 TINY = Scale(channels=6, nights=2, minutes=1.1, quiet_nights=1, ablated_nights=1, each=False)  # to see that it runs
 FULL = Scale(channels=24, nights=3, minutes=5.0, quiet_nights=3, ablated_nights=1, each=True)
-SCALES = {"": NORMAL, "tiny": TINY, "full": FULL}
+SCALES = {"": NORMAL, "wide": WIDE, "tiny": TINY, "full": FULL}
 
 
 @dataclass(frozen=True)
@@ -67,27 +73,37 @@ class World:
 
     def __init__(self, folder: Path, steps: Steps, scale: Scale) -> None:
         self.folder, self.steps, self.scale = folder, steps, scale
-        self.root = folder / "root"
-        self.dataset_id = ""
+        self.root, self.more = folder / "root", folder / "more"
+        self.dataset_id, self.shares = "", SHARES
 
     def build(self) -> None:
         """Make the recordings of all nights and a dataset version of them."""
         for night in range(1, self.scale.nights + 1):
             self._generate(self.root, night, self._sizes)
         self._ingest(self.root / "labels.json")
-        built = self.steps.command(
-            "data.dataset", "build", "--config", "base_model", "--data-dir", self.root, "--overrides", self.overrides()
-        )
-        self.dataset_id = str(built["dataset_id"])
+        self.dataset_id = self._dataset()
+        if self.scale.more_channels:
+            first, last = self.scale.channels + 1, self.scale.channels + self.scale.more_channels
+            only = [f"channel-{number:02d}" for number in range(first, last + 1)]
+            sizes = ["--recordings", last, "--channels", last, "--minutes", self.scale.minutes]
+            self._generate(self.more, 1, [*sizes, "--only", *only])
+            self._ingest(self.more / "labels.json", self.more / "recordings")
+            self.shares = SHARES_OF_MORE
+            self.dataset_id = self._dataset()
+
+    def _dataset(self) -> str:
+        options = ["--config", "base_model", "--data-dir", self.root, "--overrides", self.overrides()]
+        return str(self.steps.command("data.dataset", "build", *options)["dataset_id"])
 
     def overrides(self, **more: Any) -> str:
         """Return the changes to a config that every training of this world has, as JSON."""
-        return json.dumps({"data.split_shares": SHARES, **more})
+        return json.dumps({"data.split_shares": self.shares, **more})
 
     @property
     def recordings(self) -> list[Recorded]:
         """All recordings with ads and labels, in order of name."""
-        return recorded(self.root, self.root / "labels.json")
+        folders = [self.root, self.more] if self.scale.more_channels else [self.root]
+        return [recording for folder in folders for recording in recorded(folder, folder / "labels.json")]
 
     def split_of(self, channel: str) -> str:
         """Return the split of a channel, which is held out whole."""
