@@ -116,9 +116,8 @@ def choose_mode(timeline: Timeline | None) -> Choice:
     seconds = timeline.seconds(shown[timeline.is_key[shown]])
     if len(seconds) < 2:
         return "sparse"
-    return (
-        "keyframes" if float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS + ROUNDING_SECONDS else "sparse"
-    )
+    near = float(np.quantile(np.diff(seconds), MOST)) <= FARTHEST_SECONDS + ROUNDING_SECONDS
+    return "keyframes" if near else "sparse"
 
 
 def mode_of(extraction: dict[str, Any]) -> Choice:
