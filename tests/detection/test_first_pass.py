@@ -5,6 +5,7 @@ import pytest
 from ml_training.data import timeline
 from ml_training.data.collectors import extract
 from ml_training.data.media_file import MediaFile
+from ml_training.data.parts import Layout
 from ml_training.data.recordings import find_recordings
 from ml_training.detection.first_pass import READINGS, FirstPass, mode_of, rough_duration
 from ml_training.detection.gather import StoredRecording
@@ -63,3 +64,14 @@ def test_the_packets_are_read_once_before_anything_is_decoded(path, work, monkey
     with FirstPass(workers=1) as first:
         first.store(recording)
     assert found == ["new.ts"]
+
+
+@pytest.mark.parametrize(("seconds", "part"), [(600, 150), (1200, 150), (3600, 226), (7200, 226)])
+def test_a_long_recording_has_parts_for_two_and_for_four(seconds, part):
+    pool, part_seconds = FirstPass(workers=2)._shared(seconds)
+    assert part_seconds == part
+    assert len(Layout(1.0, part_seconds).parts(seconds)) % 4 == 0
+    assert len(Layout(0.5, part_seconds).parts(seconds)) % 4 == 0
+    with pool:
+        pool.prepare()
+        assert set(pool.map(abs, [-1, -2])) == {1, 2}

@@ -49,6 +49,11 @@ class WorkerPool:
                 for process in processes:
                     process.terminate()
 
+    def prepare(self) -> None:
+        """Start the processes now, so that they begin while there is other work to do."""
+        if self.workers > 1 and not self._threads:
+            self._started().submit(os.getpid)
+
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Yield ``work`` of each item in order; raises what the first failing one raises.
 

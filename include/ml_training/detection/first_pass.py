@@ -16,11 +16,11 @@ import numpy as np
 
 from ml_training.cloud import storage
 from ml_training.config.settings import read_settings
-from ml_training.data.extraction import Mode, Settings, extract_recording, open_recording
+from ml_training.data.extraction import Mode, Opened, Settings, extract_recording
 from ml_training.data.media_file import MediaFile
 from ml_training.data.parts import PART_SECONDS
 from ml_training.data.recordings import Recording
-from ml_training.data.timeline import Timeline
+from ml_training.data.timeline import Timeline, read_timeline
 from ml_training.data.workers import WorkerPool, available_cores
 from ml_training.detection.gather import StoredRecording
 from ml_training.utils.errors import RecordingUnreadable
@@ -45,6 +45,7 @@ FARTHEST_SECONDS = 2.0  # between most keyframes, as detectors learn it
 ROUNDING_SECONDS = 0.05  # keyframes two seconds apart may be a frame farther
 MOST = 0.9  # of the keyframes
 SHORT_SECONDS = 2 * PART_SECONDS
+EVEN = 4  # parts of a long recording are a multiple of it: two or four workers end together
 LEAST_SECONDS = 30.0  # of a part: to begin one costs a group of pictures
 
 
@@ -70,9 +71,11 @@ class FirstPass:
 
     def store(self, recording: Recording) -> StoredRecording:
         """Extract a recording and open what was stored. Raises RecordingUnreadable with the reason."""
-        with open_recording(recording.uri) as opened:
+        with MediaFile(recording.uri) as media:
+            pool, part_seconds = self._shared(rough_duration(media))
+            pool.prepare()
+            opened = Opened(media, read_timeline(media))
             reading = READINGS[self._mode if self._mode != "auto" else choose_mode(opened.timeline)]
-            pool, part_seconds = self._shared(rough_duration(opened.media))
             outcome = extract_recording(
                 recording,
                 Settings(reading.frames_per_second, reading.candidates, stream=True, part_seconds=part_seconds),
@@ -91,7 +94,8 @@ class FirstPass:
         How it is divided does not depend on the machine: the sound of two parts differs a little where they meet.
         """
         if seconds >= SHORT_SECONDS:
-            return self._processes, PART_SECONDS
+            parts = EVEN * math.ceil(seconds / (EVEN * PART_SECONDS))
+            return self._processes, 2.0 * math.ceil(seconds / (2 * parts))  # whole frames, also of sparse reading
         return self._threads, max(LEAST_SECONDS, float(math.ceil(seconds / 2)))
 
     def forget(self, source: StoredRecording) -> None:
